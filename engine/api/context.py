@@ -1,0 +1,65 @@
+"""What the routes need, in one frozen object that the composition root makes.
+
+It holds no behaviour; the protocols here say what the API expects of its neighbours.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from engine.api.auth import Door
+from engine.api.idempotency import InFlight
+from engine.clock import Clock
+from engine.keyring import KeyRing
+from engine.metrics import Metrics
+from engine.phones import Resolver
+from engine.settings import Settings
+from engine.store.doorway import Store
+from engine.transit.backlog import Backlog
+from engine.transit.books import Bells, Books
+from engine.transit.classes import CLASSES
+from engine.transit.routing import Router
+
+if TYPE_CHECKING:
+    from engine.cases.verifications import Verifications
+
+
+class Lines(Protocol):
+    """The binds of this process (`engine.transit.pool.Pool`)."""
+
+    def status(self) -> Sequence[Any]:
+        """Return a `LineStatus` for each line."""
+
+    def bound(self) -> int:
+        """Return how many lines are bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The engine as the HTTP API sees it. `ring_webhooks` wakes the webhook workers after a commit."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    keyring: KeyRing
+    router: Router
+    backlog: Backlog
+    books: Books
+    verifications: "Verifications"
+    resolver: Resolver
+    metrics: Metrics
+    ring_webhooks: Callable[[Bells], None]
+    lines: Lines
+    door: Door = field(init=False)
+    in_flight: InFlight = field(default_factory=InFlight)
+    most_parts: Mapping[str, int] = field(init=False)  # by account
+    lives_s: Mapping[str, int] = field(init=False)  # by message class
+    by_network: bool = field(init=False)  # whether any route asks for the destination's network
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "door", Door(self.settings.limits))
+        object.__setattr__(self, "most_parts", {account.name: account.max_parts for account in self.settings.accounts})
+        lives = {name: row.life_s for name, row in CLASSES.items()}
+        lives |= {override.name: override.life_s for override in self.settings.classes if override.life_s is not None}
+        object.__setattr__(self, "lives_s", lives)
+        object.__setattr__(self, "by_network", any(route.networks for route in self.router.routes))

@@ -1,0 +1,168 @@
+"""The gate before the application: sizes, deadlines, keys in addresses, security headers, request ids (S29).
+
+Plain ASGI. It reads the whole body under one deadline, so that no route waits for a slow sender; it knows no route,
+but those whose path ends in `/batch` may be larger. `app` puts it around everything.
+"""
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import trio
+
+from engine.api.problems import Refused
+from engine.clock import Clock
+from engine.logs import logger
+from engine.settings_service import Http
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+_log = logger("api")
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_KEY_NAMES: Final = frozenset({"api_key", "apikey", "api-key", "access_token", "token", "authorization", "bearer"})
+_KEY_TEXT: Final = re.compile(r"sceau_(test|live)_")
+_DOCUMENTS: Final = ("/docs", "/redoc", "/static-offline-docs")
+_BATCH: Final = "/batch"
+
+_ALWAYS: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_API_ONLY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_OVER_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
+
+
+class Gate:
+    """The ASGI application around the application."""
+
+    def __init__(self, app: App, http: Http, clock: Clock) -> None:
+        self._app = app
+        self._http = http
+        self._clock = clock
+        self._secure = http.tls or http.behind_proxy
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Handle one connection's event as ASGI says."""
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        elif scope["type"] == "http":
+            await self._request(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        request_id = self._request_id(headers)
+        added = [*_ALWAYS, (b"x-request-id", request_id.encode())]
+        if not scope["path"].startswith(_DOCUMENTS):
+            added.append(_API_ONLY)
+        if self._secure:
+            added.append(_OVER_TLS)
+        begun = False
+
+        async def answer(message: Message) -> None:
+            nonlocal begun
+            if message["type"] == "http.response.start":
+                begun = True
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        try:
+            self._check_address(scope)
+            if self._http.behind_proxy:
+                scope["client"] = self._client_behind_proxy(scope.get("client"), headers)
+            body = await self._body(scope, headers, receive)
+            await self._app(scope, _replay(body, receive), answer)
+        except Refused as refused:
+            await refused.response()(scope, receive, answer)  # type: ignore[arg-type]
+        except Exception as error:
+            _log.error("request.failed", request_id=request_id, exc=error)
+            if not begun:
+                await Refused("internal").response()(scope, receive, answer)  # type: ignore[arg-type]
+
+    def _request_id(self, headers: dict[bytes, bytes]) -> str:
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        return given if _REQUEST_ID.fullmatch(given) else self._clock.new_id("req")
+
+    def _check_address(self, scope: Message) -> None:
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > self._http.header_limit:
+            raise Refused("headers_too_large")
+        query: bytes = scope["query_string"]
+        if "\0" in scope["path"] or b"%00" in query or b"\0" in query:
+            raise Refused("bad_request")
+        if query:
+            text = query.decode("latin-1")
+            if _KEY_TEXT.search(text) or any(name.lower() in _KEY_NAMES for name, _ in parse_qsl(text, True)):
+                raise Refused("key_in_query")
+
+    def _client_behind_proxy(self, peer: Any, headers: dict[bytes, bytes]) -> Any:
+        """Return the nearest address in X-Forwarded-For that is no trusted proxy; the peer if it is none itself."""
+        if not peer or not self.trusts(peer[0]):
+            return peer
+        hops = headers.get(b"x-forwarded-for", b"").decode("latin-1").split(",")
+        for hop in reversed([hop.strip() for hop in hops if hop.strip()]):
+            if not _is_address(hop):
+                return ("", 0)  # a proxy that writes nonsense vouches for nobody
+            peer = (hop, 0)
+            if not self.trusts(hop):
+                break
+        return peer
+
+    def trusts(self, address: str) -> bool:
+        """Tell whether an address is one of the configured proxies."""
+        return _is_address(address) and any(
+            ipaddress.ip_address(address) in network for network in self._http.trusted_proxies
+        )
+
+    async def _body(self, scope: Message, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        length = headers.get(b"content-length")
+        if length is None and b"transfer-encoding" not in headers and scope["http_version"] < "2":
+            return b""
+        most = self._http.batch_body_limit if scope["path"].endswith(_BATCH) else self._http.body_limit
+        if length is not None and (not length.isdigit() or int(length) > most):
+            raise Refused("too_large" if length.isdigit() else "bad_request")
+        pieces: list[bytes] = []
+        size = 0
+        with trio.move_on_after(self._http.receive_deadline_s):
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Refused("bad_request")  # gone before the body was complete; nobody reads this
+                piece: bytes = message.get("body", b"")
+                size += len(piece)
+                if size > most:
+                    raise Refused("too_large")
+                pieces.append(piece)
+                if not message.get("more_body", False):
+                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raise Refused("too_slow")
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        return await receive()
+
+    return again
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,239 @@
+"""Applies a verification's step to rows: the case, its counters, messages, events, timers and audits, in one
+transaction.
+
+The only place where effects become rows. It wakes nobody: what to wake after the commit is returned in `Wakes`.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from engine.cases import casebook
+from engine.cases.casebook import Budget, CaseRow
+from engine.cases.outcomes import Wakes, public
+from engine.clock import Clock
+from engine.codes import CodeSeed, draw
+from engine.events import NewEvent, event_data, record
+from engine.keyring import KeyRing
+from engine.store.moves import CASE
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.backlog import QueueKey
+from engine.transit.books import Bells
+from engine.transit.classes import CATEGORIES, CLASSES
+from engine.transit.queue import NewMessage
+from engine.transit.routing import NoRoute, Router
+from engine.transit.settling import Tally
+from workflows.base import Arm, Audit, CancelSends, Disarm, Effect, Finish, Notify, Send, Step
+from workflows.verify import WORKFLOW, VerificationCase
+from workflows.window import Day, Window
+from workflows.wording import Templates, template_path
+
+_CATEGORY_OF: Final = {class_name: category for category, class_name in CATEGORIES.items()}
+
+
+class Destination(NamedTuple):
+    """Where a case's messages go: what routing needs besides the number."""
+
+    country: str
+    network: str | None
+    number_unverified: bool
+    sender: str
+
+
+class Held(NamedTuple):
+    """A case loaded from its row: the workflow's value, and what only the engine keeps."""
+
+    row: CaseRow
+    case: VerificationCase
+    destination: Destination
+    roles: dict[str, str]  # message id → role
+    code_length: int
+    code_alphabet: str
+    binding_digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conductor:
+    """Writes steps. `write_messages` writes changed tallies back (the books without stepping this case again)."""
+
+    clock: Clock
+    keyring: KeyRing
+    router: Router
+    templates: Templates
+    write_messages: Callable[[Tx, list[Tally], int], Bells]
+
+    def hold(self, row: CaseRow) -> Held:
+        """Open a row."""
+        kept = json.loads(row.data)
+        return Held(
+            row,
+            VerificationCase.load(kept["case"]),
+            Destination(**kept["destination"]),
+            kept["roles"],
+            kept["code_length"],
+            kept["code_alphabet"],
+            kept["binding_digest"],
+        )
+
+    def apply(self, tx: Tx, held: Held, step: Step[VerificationCase], now: int, wakes: Wakes, actor: str) -> Held:
+        """Write one step of one case; the steps of other cases that it causes are applied first."""
+        for other in step.also:
+            row = casebook.case_by_id(tx, other.case.id)
+            assert row is not None
+            self.apply(tx, self.hold(row), other, now, wakes, actor)
+        budget = Budget(held.row.application_id, held.case.profile, held.row.phone_fp, held.case.purpose)
+        if step.window is not None:
+            casebook.store_allowance(tx, budget, step.window.dump(), now)
+        if step.day is not None:
+            casebook.store_allowance(tx, day_budget(budget), step.day.dump(), now)
+        was = held.row.state
+        held = self._with_seed(held._replace(case=step.case), step.case.generation)
+        events: list[NewEvent] = []
+        for effect in step.effects:
+            held = self._effect(tx, held, effect, now, wakes, events, actor)
+        self._store(tx, held, was)
+        wakes.bells += record(tx, events, self.clock.new_id, now)
+        return held
+
+    def open(self, tx: Tx, held: Held) -> Held:
+        """Insert the row of a new case, with the seed of its first code."""
+        held = self._with_seed(held, held.case.generation)
+        casebook.insert_case(tx, self._row(held))
+        return held
+
+    def _row(self, held: Held) -> CaseRow:
+        case = held.case
+        kept = {
+            "case": case.dump(),
+            "destination": held.destination._asdict(),
+            "roles": held.roles,
+            "code_length": held.code_length,
+            "code_alphabet": held.code_alphabet,
+            "binding_digest": held.binding_digest,
+        }
+        return held.row._replace(
+            state=case.state,
+            language=case.language,
+            data=json.dumps(kept, ensure_ascii=False, separators=(",", ":")),
+            expires_at=case.expires_at,
+            final_at=case.final_at or None,
+        )
+
+    def _store(self, tx: Tx, held: Held, was: str) -> None:
+        if held.case.state != was:
+            CASE.check(was, held.case.state)
+        casebook.store_case(tx, self._row(held), was=was)
+
+    def _with_seed(self, held: Held, generation: int) -> Held:
+        """Give a generation its seed; an earlier one is kept, to know a superseded code when it is typed."""
+        row = held.row
+        present = None if row.seed is None else CodeSeed.from_json(row.seed)
+        if present is not None and present.generation == generation:
+            return held
+        kid = self.keyring.current_kid
+        seed = CodeSeed(
+            kid=kid,
+            purpose=f"{WORKFLOW}:{held.case.purpose}",
+            case_id=row.id,
+            generation=generation,
+            nonce=self._nonce(),
+            digest=held.binding_digest,
+            length=held.code_length,
+            alphabet=held.code_alphabet,
+        )
+        seed, _code = draw(seed, self.keyring.code_key(kid), self._nonce, needs_digit=True)
+        old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
+        return held._replace(row=row._replace(seed=seed.to_json(), old_seeds=json.dumps(old)))
+
+    def _nonce(self) -> str:
+        return self.clock.entropy(16).hex()
+
+    # Effects.
+
+    def _effect(
+        self, tx: Tx, held: Held, effect: Effect, now: int, wakes: Wakes, events: list[NewEvent], actor: str
+    ) -> Held:
+        row = held.row
+        match effect:
+            case Send():
+                return self._send(tx, held, effect, now, wakes)
+            case Notify(event_type, data):
+                held = held._replace(row=row._replace(sequence=row.sequence + 1))
+                told = event_data(event_type, **public(data))
+                events.append(NewEvent(row.application_id, event_type, row.id, held.row.sequence, told))
+            case Arm(kind, at):
+                casebook.arm(tx, self.clock.new_id("tmr"), row.application_id, row.id, kind, at)
+            case Disarm(kind):
+                casebook.disarm(tx, row.id, kind)
+            case CancelSends():
+                self._cancel_sends(tx, held, effect, now, wakes)
+            case Audit(action, detail):
+                audit_id = self.clock.new_id("aud")
+                casebook.put_audit(tx, audit_id, row.application_id, actor, action, row.id, dict(detail), now)
+            case Finish():
+                casebook.disarm(tx, row.id)
+        return held
+
+    def _send(self, tx: Tx, held: Held, send: Send, now: int, wakes: Wakes) -> Held:
+        row, there = held.row, held.destination
+        kind = CLASSES[send.message_class]
+        plan = self.router.plan(there.sender, row.phone, there.country, there.network, kind.lane)
+        path = template_path(WORKFLOW, send.step, send.language)
+        pinned = self.templates.hash_of(path)
+        casebook.keep_template(tx, pinned, path, self.templates.texts[path], now)
+        message_id = self.clock.new_id("msg")
+        message = NewMessage(
+            id=message_id,
+            application_id=row.application_id,
+            case_id=row.id,
+            category=_CATEGORY_OF[send.message_class],
+            message_class=send.message_class,
+            lane=int(kind.lane),
+            # A route that settings took away since: the message waits under its last plan, and expires in time.
+            route="none/none" if isinstance(plan, NoRoute) else plan,
+            recipient=row.phone,
+            country=there.country,
+            sender=there.sender,
+            created_at=now,
+            expires_at=send.expires_at,
+            template=pinned,
+            params=json.dumps({**send.params, "slots": list(send.slots)}, ensure_ascii=False, separators=(",", ":")),
+            seed=row.seed,
+            number_unverified=int(there.number_unverified),
+        )
+        queue.enqueue(tx, [message])
+        wakes.queued.append(QueueKey(message.lane, message.route, message.application_id))
+        return held._replace(roles={**held.roles, message_id: send.role})
+
+    def _cancel_sends(self, tx: Tx, held: Held, cancel: CancelSends, now: int, wakes: Wakes) -> None:
+        generations = {message.role: message.generation for message in held.case.messages}
+        ids = [
+            message_id
+            for message_id, role in held.roles.items()
+            if cancel.before_generation is None or generations.get(role, 0) < cancel.before_generation
+        ]
+        tallies = [tally for tally in queue.load(tx, ids).values() if tally.final_at is None]
+        unsent = [tally for tally in tallies if tally.state in {"queued", "waiting"}]
+        for tally in unsent:
+            tally.finish("canceled", now, "case_over")
+        if unsent:
+            wakes.bells += self.write_messages(tx, unsent, now)
+        if cancel.on_air:
+            wakes.on_air += [tally.id for tally in tallies if tally.state == "accepted"]
+
+
+def day_budget(budget: Budget) -> Budget:
+    """Return the budget of a day: over all profiles and purposes of one application."""
+    return budget._replace(profile="*", purpose="*day")
+
+
+def load_window(counters: Mapping[str, Any]) -> Window:
+    """Return a window from its stored counters; empty ones are a window never used."""
+    return Window.load(counters) if counters else Window()
+
+
+def load_day(counters: Mapping[str, Any]) -> Day:
+    """Return a day's count from its stored counters."""
+    return Day.load(counters) if counters else Day()

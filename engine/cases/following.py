@@ -1,0 +1,123 @@
+"""Tells cases what happened without a call: their messages moved, a timer came due, a handset wrote.
+
+Store functions called by the books, by the timer duty and by intake's joining; nothing of the API comes here.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.cases import casebook
+from engine.cases.casebook import CaseRow
+from engine.cases.conducting import Conductor
+from engine.cases.outcomes import Wakes
+from engine.cases.profiles import Profiles
+from engine.clock import to_rfc3339
+from engine.duties.rounds import Done
+from engine.events import NewEvent, event_data, record
+from engine.keyring import KeyRing
+from engine.phones import mask
+from engine.store.transaction import Tx
+from engine.transit.books import Bells
+from engine.transit.replying import JoinedReply, put_reply
+from engine.transit.settling import Tally
+from workflows import verify
+from workflows.base import Event, Outcome, Settled, Step, TimerFired
+from workflows.profiles import VerificationProfile
+from workflows.verify import Facts
+
+ENGINE: Final = "engine"
+_TIMERS_MOST: Final = 50
+_OUTCOMES: Final = {f"message.{outcome.value}": outcome for outcome in Outcome}
+
+
+@dataclass(frozen=True, slots=True)
+class Followers:
+    """What cases are told. `owner_of` names the application of one of our numbers and a text's keyword."""
+
+    conductor: Conductor
+    profiles: Profiles
+    keyring: KeyRing
+    owner_of: Callable[[str, str], str | None]
+    on_air: Callable[[list[str]], None]
+
+    def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
+        """Tell cases what became of their messages, in the order in which it happened."""
+        by_case: dict[str, list[Tally]] = defaultdict(list)
+        for tally in tallies:
+            if tally.case_id is not None:
+                by_case[tally.case_id].append(tally)
+        wakes = Wakes()
+        for case_id in sorted(by_case):
+            for tally in by_case[case_id]:
+                for raised in tally.raised:
+                    outcome = _OUTCOMES.get(raised.type)
+                    if outcome is not None:
+                        self._settled(tx, case_id, tally, outcome, now, wakes)
+        return wakes.bells
+
+    def timers_due(self, tx: Tx, now: int) -> Done:
+        """Fire the timers that are due: the cases' own duty."""
+        due = casebook.due_timers(tx, now, _TIMERS_MOST)
+        fired = casebook.fire(tx, [timer.id for timer in due], now)
+        wakes = Wakes()
+        for timer in due:
+            if timer.id in fired:
+                row = casebook.case_by_id(tx, timer.case_id)
+                if row is not None:
+                    self._step(tx, row, TimerFired(timer.kind), now, wakes)
+        return Done(len(fired), queued=wakes.queued, bells=wakes.bells, more=len(due) == _TIMERS_MOST)
+
+    def replied(self, tx: Tx, reply: JoinedReply, now: int) -> Bells:
+        """Store a reply; one that no conversation claims is told to the application that owns the number."""
+        application_id = self.owner_of(reply.our_number, reply.text)
+        put_reply(
+            tx,
+            {
+                "id": reply.id,
+                "application_id": application_id,
+                "case_id": None,
+                "account": reply.account,
+                "source": reply.source,
+                "source_raw": reply.source_raw,
+                "source_fp": self.keyring.fingerprint("phone", reply.source),
+                "our_number": reply.our_number,
+                "sealed": self.keyring.seal(reply.text.encode("utf-8", "replace"), reply.id),
+                "state": "unmatched" if reply.state == "whole" else reply.state,
+                "choice": "no_open_case",
+                "flags": reply.flags,
+                "received_at": reply.received_at,
+            },
+        )
+        if application_id is None:
+            return []
+        data = event_data(
+            "message.received",
+            reply_id=reply.id,
+            **{"from": mask(reply.source)},
+            to=reply.our_number,
+            received_at=to_rfc3339(reply.received_at),
+            flags=reply.flags,
+        )
+        event = NewEvent(application_id, "message.received", reply.id, 1, data)
+        return record(tx, [event], self.conductor.clock.new_id, now)
+
+    def _settled(self, tx: Tx, case_id: str, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
+        row = casebook.case_by_id(tx, case_id)
+        if row is None:
+            return
+        role = self.conductor.hold(row).roles.get(tally.id)
+        if role is not None:
+            reason = tally.reason or ""
+            self._step(tx, row, Settled(role, outcome, tally.id, reason), now, wakes)
+
+    def _step(self, tx: Tx, row: CaseRow, event: Event, now: int, wakes: Wakes) -> None:
+        profile = self.profiles.of(tx, row.application_id, row.profile) or VerificationProfile(name=row.profile)
+        held = self.conductor.hold(row)
+        decided = verify.step(held.case, event, Facts(profile), now, self.conductor.clock.random)
+        if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
+            self.conductor.apply(tx, held, decided, now, wakes, ENGINE)
+            if wakes.on_air:
+                self.on_air(list(wakes.on_air))
+                wakes.on_air.clear()

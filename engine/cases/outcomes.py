@@ -1,0 +1,46 @@
+"""What a call on a case comes to, for the API and for commands: a stable code, the public facts, and what to wake.
+
+Values only; `verifications` makes them, routes turn the code into an HTTP status.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.clock import to_rfc3339
+from engine.transit.backlog import QueueKey
+from engine.transit.books import Bells
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result of a call, to be told after its commit.
+
+    `body` is the public representation, or a refusal's extra members. `secret` names the members that must not be
+    kept in an idempotency record. `queued` and `bells` wake senders and webhooks.
+    """
+
+    code: str
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    queued: tuple[QueueKey, ...] = ()
+    bells: tuple[tuple[str, str], ...] = ()
+    secret: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Wakes:
+    """What must be woken after the commit, gathered while rows are written."""
+
+    queued: list[QueueKey] = field(default_factory=list)
+    bells: Bells = field(default_factory=list)
+    on_air: list[str] = field(default_factory=list)  # messages to ask the operator to cancel
+
+
+def public(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return facts as the API shows them: instants (`…_at`, `…_until`) in RFC 3339, everything else as it is."""
+    return {name: _shown(name, value) for name, value in facts.items()}
+
+
+def _shown(name: str, value: Any) -> Any:
+    is_instant = name.endswith(("_at", "_until")) and isinstance(value, int)
+    return (to_rfc3339(value) if value else None) if is_instant else value

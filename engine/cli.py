@@ -1,0 +1,46 @@
+"""The `sceau` command: it collects the commands and turns the engine's errors into one line and an exit code.
+
+What each command does is in `engine.commands`; nothing else imports this module.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from engine.commands import config, init
+from engine.errors import EngineError
+from engine.places import check_places
+
+app = typer.Typer(
+    help="Sceau: a self-hosted, SMPP-native messaging engine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # its tracebacks print local variables
+)
+app.command("init")(init.init)
+app.add_typer(config.app, name="config")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sceau {version('sceau')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    check_places()
+
+
+def main() -> None:
+    """Run a command; an error of ours is one line on standard error and exit code 2."""
+    try:
+        app()
+    except EngineError as error:
+        print(f"sceau: {error}", file=sys.stderr)
+        raise SystemExit(2) from None

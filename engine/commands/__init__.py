@@ -1,0 +1,1 @@
+"""The commands of `sceau`, one module each; `engine.cli` puts them together."""

@@ -1,0 +1,248 @@
+"""The engine without HTTP: rows, cases, lines and duties, wired together from the settings.
+
+`open_core` makes it, `Core.run` runs it; the server puts the API and the webhooks beside it, the simulations and most
+scenarios use it alone. It is the only place that knows every part.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final
+
+import trio
+from sqlalchemy import bindparam
+
+from engine import watching
+from engine.cases import casebook
+from engine.cases.composing import Composer
+from engine.cases.conducting import Conductor
+from engine.cases.following import Followers
+from engine.cases.profiles import Profiles
+from engine.cases.verifications import Verifications
+from engine.clock import MINUTE, Clock
+from engine.duties.messages import MessageDuties
+from engine.duties.retention import Retention
+from engine.duties.rounds import Done, Duty, Rounds
+from engine.keyring import KeyRing
+from engine.metrics import Metrics
+from engine.settings import Settings
+from engine.store.doorway import Store
+from engine.store.statements import Statement, column_kinds, insert
+from engine.store.tables_tenancy import Run
+from engine.store.transaction import Tx
+from engine.transit import queue, replying
+from engine.transit.backlog import Backlog, QueueKey
+from engine.transit.binding import connector
+from engine.transit.books import Bells, Books
+from engine.transit.pool import Pool, Surroundings, router_of
+from engine.transit.routing import Router, elsewhere, only_through
+from workflows.profiles import OnPending, ResendPolicy, VerificationProfile
+from workflows.wording import Templates, load_templates
+
+PARTS_WAIT_US: Final = 15 * MINUTE
+PARTS_MOST: Final = 20_000
+
+
+@dataclass(slots=True)
+class Core:
+    """A running engine's parts. Make it with `open_core`; close the store after `run` has ended."""
+
+    settings: Settings
+    store: Store
+    clock: Clock
+    keyring: KeyRing
+    metrics: Metrics
+    router: Router
+    backlog: Backlog
+    books: Books
+    verifications: Verifications
+    profiles: Profiles
+    pool: Pool
+    rounds: Rounds
+    run_id: str
+    ring: list[Callable[[Bells], None]] = field(default_factory=list)
+
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Take over what an earlier run left, then hold the binds and do the duties until cancelled."""
+        await self.take_over()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.rounds.run)
+            await nursery.start(self.pool.run)
+            task_status.started()
+
+    async def take_over(self) -> None:
+        """Note this run, doubt what an earlier one marked *on wire*, and learn which queues hold work."""
+        now = self.clock.now()
+        row = (self.run_id, self.settings.node, version("sceau"), now, None)
+        await self.store.write(lambda tx: tx.batch(_BEGIN_RUN, [row]))
+        takeover = next(duty for duty in self.rounds.duties if duty.name == "takeover")
+        while (await self.rounds.look(takeover)).more:
+            pass
+        found = await self.store.read(queue.backlog)
+        self.backlog.add([QueueKey(*key) for key in found])
+
+    async def stop(self, grace_s: float) -> None:
+        """Drain the binds and note the end of this run; then cancel `run`."""
+        await self.pool.drain(grace_s)
+        now = self.clock.now()
+        await self.store.write(lambda tx: tx.run(_END_RUN, run_id=self.run_id, now=now))
+
+    def ring_webhooks(self, bells: Bells) -> None:
+        """Wake the webhook workers of these endpoints, if there are any in this process."""
+        if bells:
+            for ring in self.ring:
+                ring(bells)
+
+    def wake(self, queued: Sequence[QueueKey], bells: Bells) -> None:
+        """Wake senders and webhooks after a commit."""
+        self.backlog.add(queued)
+        self.ring_webhooks(bells)
+
+
+async def open_core(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    keyring: KeyRing,
+    *,
+    templates: Templates | None = None,
+    metrics: Metrics | None = None,
+    connect: Callable[..., Any] = connector,
+) -> Core:
+    """Wire an engine on an open store; nothing runs yet. Tests hand in a `connect` of their own."""
+    templates = templates or load_templates()
+    metrics = metrics or Metrics.create()
+    run_id = clock.new_id("run")
+    router = router_of(settings)
+    backlog = Backlog()
+    kept = await store.read(casebook.kept_templates)
+    profiles = Profiles(default_profile(settings))
+    conductor = Conductor(
+        clock, keyring, router, templates, lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now)
+    )
+    followers = Followers(conductor, profiles, keyring, owner_of(settings), lambda _messages: None)
+    books = Books(clock.new_id, followers.messages_moved)
+    core_ring: list[Callable[[Bells], None]] = []
+
+    def ring_webhooks(bells: Bells) -> None:
+        if bells:
+            for ring in core_ring:
+                ring(bells)
+
+    watch = watching.watch(metrics, clock)
+    pool = Pool(
+        Surroundings(
+            settings=settings,
+            store=store,
+            clock=clock,
+            keyring=keyring,
+            books=books,
+            backlog=backlog,
+            router=router,
+            run=run_id,
+            compose=Composer(templates, keyring, kept).compose,
+            on_reply=followers.replied,
+            ring_webhooks=ring_webhooks,
+            watch=watch,
+            sent=watching.sent(metrics),
+            taken=watching.taken(metrics),
+            connect=connect,
+        )
+    )
+    duties = MessageDuties(
+        books,
+        lambda plan, account: elsewhere(router, plan, account),
+        only_through,
+        lambda number: keyring.fingerprint("phone", number),
+        run_id,
+        settings.node,
+    )
+    retention = Retention(settings.retention)
+
+    def told(name: str, done: Done) -> None:
+        backlog.add(done.queued)
+        ring_webhooks(done.bells)
+        watching.duty_done(name, done)
+
+    def heal(tx: Tx, _now: int) -> Done:
+        return Done(queued=[QueueKey(*key) for key in queue.backlog(tx)])
+
+    def give_up(tx: Tx, now: int) -> Done:
+        bells, count = replying.give_up(tx, pool.joining, now - PARTS_WAIT_US, PARTS_MOST, now)
+        return Done(count, bells=bells)
+
+    rounds = Rounds(
+        store,
+        clock,
+        (
+            Duty("takeover", 60.0, duties.take_over),
+            Duty("doubts", 0.5, duties.settle_doubts, urgent=True),
+            Duty("waiting", 0.5, duties.wake_waiting),
+            Duty("lives", 1.0, duties.end_lives),
+            Duty("timers", 0.5, followers.timers_due),
+            Duty("backlog", 5.0, heal),
+            Duty("parts", 30.0, give_up),
+            Duty("retention", 600.0, retention.purge),
+        ),
+        told,
+        watching.duty_failed,
+    )
+    return Core(
+        settings=settings,
+        store=store,
+        clock=clock,
+        keyring=keyring,
+        metrics=metrics,
+        router=router,
+        backlog=backlog,
+        books=books,
+        verifications=Verifications(conductor, profiles),
+        profiles=profiles,
+        pool=pool,
+        rounds=rounds,
+        run_id=run_id,
+        ring=core_ring,
+    )
+
+
+def default_profile(settings: Settings) -> VerificationProfile:
+    """Return the profile that an application has without asking."""
+    given = settings.verification
+    return VerificationProfile(
+        code_length=given.length,
+        alphabet=given.alphabet,
+        short_codes=given.length < 6,
+        ttl_s=given.life_s,
+        attempts=None if given.length == 4 else given.attempts,
+        sends=given.sends,
+        cooldown_s=given.cooldown_s,
+        lock_s=max(given.lock_s, given.life_s),
+        resend_policy=ResendPolicy(given.resend),
+        on_pending=OnPending(given.on_pending),
+        languages=(given.language, *(tag for tag in VerificationProfile().languages if tag != given.language)),
+        fallback_after_s=given.fallback_after_s,
+    )
+
+
+def owner_of(settings: Settings) -> Callable[[str, str], str | None]:
+    """Return the function that names the application of one of our numbers, by the keyword that a text begins with."""
+    by_address: dict[str, list[tuple[frozenset[str], str]]] = {}
+    for number in settings.numbers:
+        keywords = frozenset(keyword.casefold() for keyword in number.keywords)
+        by_address.setdefault(number.address.lstrip("+"), []).append((keywords, number.application))
+
+    def owner(address: str, text: str) -> str | None:
+        claims = by_address.get(address.lstrip("+"), [])
+        words = text.casefold().split()
+        first = words[0] if words else ""
+        named = next((application for keywords, application in claims if first in keywords), None)
+        return named or next((application for keywords, application in claims if not keywords), None)
+
+    return owner
+
+
+_run: Any = Run.__table__  # type: ignore[attr-defined]
+_BEGIN_RUN: Final = insert(Run, **column_kinds(Run))
+_END_RUN: Final = Statement(
+    lambda _: _run.update().where(_run.c.id == bindparam("run_id")).values(ended_at=bindparam("now"))
+)

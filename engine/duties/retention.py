@@ -1,0 +1,156 @@
+"""Deletes what has been kept long enough: bodies, messages, cases, events, replies, orphan receipts, idempotency.
+
+A store function that takes a bounded slice of the oldest rows at each look, found by their time-ordered ids, never by
+a scan; how long is long enough is the settings' to say.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import BigInteger, bindparam, select
+
+from engine.clock import DAY, HOUR, SECOND
+from engine.duties.rounds import Done
+from engine.settings_service import Retention as RetentionSettings
+from engine.store.statements import Dialect, Statement
+from engine.store.tables import Event, Feed, Message, Part, ReceiptKey, ReceiptRow, Reply, ReplyPart
+from engine.store.tables_cases import Case, Check, Timer
+from engine.store.tables_tenancy import Idempotency
+from engine.store.transaction import Tx
+
+_MOST: Final = 200
+
+
+@dataclass(slots=True)
+class Retention:
+    """The duty, with the settings' ages; `bodies_to` is the id up to which bodies are gone already."""
+
+    ages: RetentionSettings
+    bodies_to: str = field(default="")
+
+    def purge(self, tx: Tx, now: int) -> Done:
+        """Delete one slice of what is too old, of every kind."""
+        ages = self.ages
+        slices = [
+            self._drop(tx, _MESSAGES, _DROP_MESSAGES, id_before("msg", now - ages.messages_days * DAY)),
+            self._drop(tx, _CASES, _DROP_CASES, id_before("ver", now - ages.verifications_days * DAY)),
+            self._drop(tx, _REPLIES, _DROP_REPLIES, id_before("rpl", now - ages.replies_days * DAY)),
+            self._drop(tx, _REPLY_PARTS, _DROP_REPLY_PARTS, id_before("mo", now - ages.replies_days * DAY)),
+            self._drop(tx, _ORPHANS, _DROP_ORPHANS, id_before("mo", now - ages.unmatched_receipts_days * DAY)),
+            self._bodies(tx, id_before("msg", now - ages.bodies_days * DAY)),
+            self._events(tx, now - ages.events_days * DAY),
+            tx.run(_DROP_IDEMPOTENCY, before=now - ages.idempotency_hours * HOUR),
+        ]
+        return Done(sum(slices), more=max(slices[:-1]) >= _MOST)
+
+    def _drop(self, tx: Tx, find: Statement, drop: tuple[Statement, ...], before: str) -> int:
+        ids = [row[0] for row in tx.all(find, before=before, most=_MOST)]
+        for statement in drop:
+            tx.batch(statement, [(key,) for key in ids])
+        return len(ids)
+
+    def _bodies(self, tx: Tx, before: str) -> int:
+        rows = tx.all(_BODIES, after=self.bodies_to, before=before, most=_MOST)
+        tx.batch(_DROP_BODIES, [(row[0],) for row in rows])
+        if rows:
+            self.bodies_to = rows[-1][0]
+        return len(rows)
+
+    def _events(self, tx: Tx, before: int) -> int:
+        dropped = 0
+        for (application_id,) in tx.all(_FEEDS):
+            oldest = tx.all(_OLDEST_EVENTS, application=application_id, most=_MOST)
+            last = max((int(position) for position, at in oldest if at < before), default=None)
+            if last is not None:
+                dropped += tx.run(_DROP_EVENTS, application=application_id, last=last)
+        return dropped
+
+
+def id_before(prefix: str, instant: int) -> str:
+    """Return an id that sorts after every id of `prefix` drawn before `instant`, and before every later one
+    (UUIDv7).
+    """
+    return f"{prefix}_{max(0, instant) // (SECOND // 1_000):012x}"
+
+
+# Statements.
+
+
+def _table(model: type[Any]) -> Any:
+    return model.__table__
+
+
+_message, _event, _idempotency = _table(Message), _table(Event), _table(Idempotency)
+
+
+def _oldest(model: type[Any], *more: Any) -> Statement:
+    table = _table(model)
+    return Statement(
+        lambda _: (
+            select(table.c.id)
+            .where(table.c.id < bindparam("before"), *more)
+            .order_by(table.c.id)
+            .limit(bindparam("most"))
+        )
+    )
+
+
+def _of_given(model: type[Any], column: str) -> Statement:
+    table = _table(model)
+
+    def build(dialect: Dialect) -> Any:
+        given = dialect.given(id=str)
+        return table.delete().where(table.c[column].in_(select(given.c.id)))
+
+    return Statement(build)
+
+
+def _build_drop_bodies(dialect: Dialect) -> Any:
+    given = dialect.given(id=str)
+    return _message.update().where(_message.c.id == given.c.id).values(body=None, params=None)
+
+
+_MESSAGES: Final = _oldest(Message, _message.c.final_at.is_not(None))
+_CASES: Final = _oldest(Case, _table(Case).c.final_at.is_not(None))
+_REPLIES: Final = _oldest(Reply)
+_REPLY_PARTS: Final = _oldest(ReplyPart)
+_ORPHANS: Final = _oldest(ReceiptRow, _table(ReceiptRow).c.message_id.is_(None))
+_DROP_MESSAGES: Final = (
+    _of_given(ReceiptKey, "message_id"),
+    _of_given(ReceiptRow, "message_id"),
+    _of_given(Part, "message_id"),
+    _of_given(Message, "id"),
+)
+_DROP_CASES: Final = (_of_given(Check, "case_id"), _of_given(Timer, "case_id"), _of_given(Case, "id"))
+_DROP_REPLIES: Final = (_of_given(Reply, "id"),)
+_DROP_REPLY_PARTS: Final = (_of_given(ReplyPart, "id"),)
+_DROP_ORPHANS: Final = (_of_given(ReceiptRow, "id"),)
+_BODIES: Final = Statement(
+    lambda _: (
+        select(_message.c.id)
+        .where(
+            _message.c.id > bindparam("after"), _message.c.id < bindparam("before"), _message.c.final_at.is_not(None)
+        )
+        .order_by(_message.c.id)
+        .limit(bindparam("most"))
+    )
+)
+_DROP_BODIES: Final = Statement(_build_drop_bodies)
+_FEEDS: Final = Statement(lambda _: select(_table(Feed).c.application_id))
+_OLDEST_EVENTS: Final = Statement(
+    lambda _: (
+        select(_event.c.position, _event.c.occurred_at)
+        .where(_event.c.application_id == bindparam("application"))
+        .order_by(_event.c.position)
+        .limit(bindparam("most"))
+    )
+)
+_DROP_EVENTS: Final = Statement(
+    lambda _: _event.delete().where(
+        _event.c.application_id == bindparam("application"),
+        _event.c.position <= bindparam("last", type_=BigInteger()),
+    )
+)
+_DROP_IDEMPOTENCY: Final = Statement(
+    lambda _: _idempotency.delete().where(_idempotency.c.created_at < bindparam("before", type_=BigInteger()))
+)

@@ -1,0 +1,177 @@
+"""The one table of event types, and the store function that records events with the change that they tell of.
+
+An event gets its application's next position under the lock of the feed's row, so positions follow the commits; each
+endpoint that listens is owed a delivery in the same transaction. `docs/events.md` is generated from the table.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, bindparam, select
+
+from engine.errors import NotAllowed
+from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
+from engine.store.tables import Event, Feed
+from engine.store.tables_tenancy import Endpoint, WebhookDelivery
+from engine.store.transaction import Tx
+from workflows.verify import EVENTS as VERIFICATION_EVENTS
+
+_MESSAGE_FIELDS: Final = {
+    "message_id": "the message",
+    "category": "otp, signature, handover, transactional or marketing",
+    "state": "the message's state after this event",
+    "to": "the recipient, masked",
+    "reference": "the caller's own reference, or null",
+    "parts": "PDUs of the message",
+    "account": "operator account that carried it, or null",
+    "reason": "why, for a state that needs a reason, or null",
+    "status": "last SMPP command_status, or null",
+    "simulated": "true if the bundled simulator stood in for an operator",
+}
+
+MESSAGE_EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "message.accepted": ("An operator took every part of the message.", _MESSAGE_FIELDS),
+    "message.delivered": ("Every part was delivered to the handset.", _MESSAGE_FIELDS),
+    "message.undelivered": ("The network gave up on at least one part.", _MESSAGE_FIELDS),
+    "message.expired": (
+        "The message's life ended before it was delivered, or before it could be sent.",
+        _MESSAGE_FIELDS,
+    ),
+    "message.rejected": ("An operator refused the message, or a part of it.", _MESSAGE_FIELDS),
+    "message.failed": ("The message could not be rendered for any bind; nothing was sent.", _MESSAGE_FIELDS),
+    "message.canceled": ("The message was canceled before it was sent.", _MESSAGE_FIELDS),
+    "message.in_doubt": (
+        "It was sent and no answer was seen; a second submit may follow: it may arrive twice.",
+        _MESSAGE_FIELDS,
+    ),
+    "message.unknown": (
+        "Its life ended without a final receipt; a late receipt may still settle it.",
+        _MESSAGE_FIELDS,
+    ),
+    "message.received": (
+        "A handset wrote to one of your numbers, and no open conversation claimed it; GET /v1/replies/{id} has the text.",
+        {
+            "reply_id": "the reply",
+            "from": "the sender, masked",
+            "to": "your number",
+            "received_at": "when the first part came",
+            "flags": "what was unusual about it",
+        },
+    ),
+}
+
+EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {**MESSAGE_EVENTS, **VERIFICATION_EVENTS}
+
+
+class NewEvent(NamedTuple):
+    """An event to record; `data` is its JSON payload, whose fields the table lists."""
+
+    application_id: str
+    type: str
+    subject_id: str
+    sequence: int
+    data: str
+
+
+def event_data(event_type: str, **fields: Any) -> str:
+    """Return an event's payload as JSON; raises `NotAllowed` for a type or a field that the table does not list."""
+    listed = EVENT_TYPES.get(event_type)
+    if listed is None:
+        raise NotAllowed(f"no such event type: {event_type}")
+    if stray := fields.keys() - listed[1].keys():
+        raise NotAllowed(f"{event_type} has no field {', '.join(sorted(stray))}")
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+
+
+def record(tx: Tx, events: Sequence[NewEvent], new_id: Callable[[str], str], now: int) -> list[tuple[str, str]]:
+    """Append `events` to their applications' feeds and owe them to the endpoints that listen.
+
+    Returns the (application, endpoint) pairs that now have work, for the webhook bell.
+    """
+    if not events:
+        return []
+    by_application: dict[str, list[NewEvent]] = defaultdict(list)
+    for event in events:
+        if event.type not in EVENT_TYPES:
+            raise NotAllowed(f"no such event type: {event.type}")
+        by_application[event.application_id].append(event)
+    listeners = _listeners(tx, sorted(by_application))
+    rows: list[tuple[Any, ...]] = []
+    owed: list[tuple[Any, ...]] = []
+    bells: set[tuple[str, str]] = set()
+    for application_id in sorted(by_application):
+        news = by_application[application_id]
+        position = _advance(tx, application_id, len(news)) - len(news)
+        heard_by = listeners.get(application_id, ())
+        for event in news:
+            position += 1
+            rows.append(
+                (
+                    application_id,
+                    position,
+                    new_id("evt"),
+                    event.type,
+                    event.subject_id,
+                    event.sequence,
+                    event.data,
+                    now,
+                )
+            )
+            for endpoint_id, types in heard_by:
+                if not types or event.type in types:
+                    owed.append((endpoint_id, position, application_id, event.subject_id, now))
+                    bells.add((application_id, endpoint_id))
+    tx.batch(_INSERT_EVENTS, rows)
+    tx.batch(_INSERT_DELIVERIES, owed)
+    return sorted(bells)
+
+
+def _listeners(tx: Tx, applications: list[str]) -> dict[str, list[tuple[str, frozenset[str]]]]:
+    found: dict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
+    for application_id, endpoint_id, types in tx.joined(_ENDPOINTS, [(name,) for name in applications]):
+        found[application_id].append((endpoint_id, frozenset(json.loads(types))))
+    return found
+
+
+def _advance(tx: Tx, application_id: str, count: int) -> int:
+    if not tx.run(_ADVANCE_FEED, application=application_id, count=count):
+        tx.batch(_OPEN_FEED, [(application_id, 0)])
+        tx.run(_ADVANCE_FEED, application=application_id, count=count)
+    row = tx.one(_READ_FEED, application=application_id)
+    assert row is not None
+    return int(row[0])
+
+
+# Statements.
+
+_feed: Any = Feed.__table__  # type: ignore[attr-defined]
+_endpoint: Any = Endpoint.__table__  # type: ignore[attr-defined]
+
+
+def _endpoints_of(dialect: Dialect) -> Any:
+    given = dialect.given(application_id=str)
+    return (
+        select(_endpoint.c.application_id, _endpoint.c.id, _endpoint.c.event_types)
+        .join(given, given.c.application_id == _endpoint.c.application_id)
+        .where(_endpoint.c.state == "enabled")
+    )
+
+
+_ENDPOINTS: Final = Statement(_endpoints_of)
+_OPEN_FEED: Final = insert_new(Feed, application_id=str, position=int)
+_ADVANCE_FEED: Final = Statement(
+    lambda _: (
+        _feed.update()
+        .where(_feed.c.application_id == bindparam("application"))
+        .values(position=_feed.c.position + bindparam("count", type_=BigInteger()))
+    )
+)
+_READ_FEED: Final = Statement(
+    lambda _: select(_feed.c.position).where(_feed.c.application_id == bindparam("application"))
+)
+_INSERT_EVENTS: Final = insert(Event, **column_kinds(Event))
+_INSERT_DELIVERIES: Final = insert(
+    WebhookDelivery, endpoint_id=str, position=int, application_id=str, subject_id=str, next_at=int
+)

@@ -1,0 +1,211 @@
+"""The keys that live outside the database: they derive codes, fingerprint and index values, and seal texts.
+
+One file of mode 0600 holds them all; old code and sealing keys stay in it as long as something made with them
+lives. The composition root loads the ring once and hands it to `codes`, `cases`, `api` and `webhooks`.
+"""
+
+import base64
+import binascii
+import hmac
+import secrets
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from engine.errors import SettingsError, Tampered, UnknownKey
+from engine.private_files import read_private, replace_private, write_private
+
+KEY_OCTETS: Final = 32
+_NONCE_OCTETS: Final = 12  # random 96-bit nonces: rotate the sealing key well before 2^32 values (NIST SP 800-38D)
+_FINGERPRINT_CHARACTERS: Final = 32
+_HEADER: Final = """\
+# The keys of one Sceau installation. Without them its codes, sealed texts and fingerprints mean nothing.
+# Keep a copy apart from the database's backups; mode 0600; never in version control.
+"""
+
+Entropy = Callable[[int], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Keys of 32 octets: code and sealing keys by id with the current id of each, one fingerprint and index key.
+
+    `entropy` gives nonces and new keys; tests hand in a seeded one.
+    """
+
+    current_kid: str
+    code_keys: Mapping[str, bytes] = field(repr=False)
+    current_sealing: str
+    sealing_keys: Mapping[str, bytes] = field(repr=False)
+    fingerprint_key: bytes = field(repr=False)
+    index_key: bytes = field(repr=False)
+    entropy: Entropy = field(default=secrets.token_bytes, repr=False, compare=False)
+    _ciphers: Mapping[str, AESGCM] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ciphers = {kid: AESGCM(key) for kid, key in self.sealing_keys.items()}
+        object.__setattr__(self, "_ciphers", ciphers)
+
+    @classmethod
+    def generate(cls, entropy: Entropy = secrets.token_bytes) -> Self:
+        """Return a ring of new keys."""
+        code, sealing = _new_kid(entropy), _new_kid(entropy)
+        return cls(
+            current_kid=code,
+            code_keys={code: entropy(KEY_OCTETS)},
+            current_sealing=sealing,
+            sealing_keys={sealing: entropy(KEY_OCTETS)},
+            fingerprint_key=entropy(KEY_OCTETS),
+            index_key=entropy(KEY_OCTETS),
+            entropy=entropy,
+        )
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Return the ring of a file; raises `SettingsError`: missing, open to others or malformed."""
+        where = Path(path)
+        try:
+            content = tomllib.loads(read_private(where, "the key ring"))
+        except tomllib.TOMLDecodeError:
+            raise SettingsError(f"the key ring {where} is not valid TOML") from None
+        reader = _Reader(where, content)
+        return cls(
+            current_kid=reader.current("codes"),
+            code_keys=reader.keys("codes"),
+            current_sealing=reader.current("sealing"),
+            sealing_keys=reader.keys("sealing"),
+            fingerprint_key=reader.key("fingerprint", "key"),
+            index_key=reader.key("index", "key"),
+        )
+
+    def save(self, path: Path | str, *, overwrite: bool = False) -> None:
+        """Write the ring with mode 0600; raises `FileExistsError` if there is one, unless `overwrite`."""
+        (replace_private if overwrite else write_private)(Path(path), self._text())
+
+    def with_new_code_key(self) -> Self:
+        """Return a ring that derives new codes with a new key and still knows the old ones."""
+        kid = _new_kid(self.entropy)
+        keys = {**self.code_keys, kid: self.entropy(KEY_OCTETS)}
+        return replace(self, current_kid=kid, code_keys=keys)
+
+    def with_new_sealing_key(self) -> Self:
+        """Return a ring that seals with a new key and still opens what the old ones sealed."""
+        kid = _new_kid(self.entropy)
+        keys = {**self.sealing_keys, kid: self.entropy(KEY_OCTETS)}
+        return replace(self, current_sealing=kid, sealing_keys=keys)
+
+    def code_key(self, kid: str) -> bytes:
+        """Return the key that derives codes of this id; raises `UnknownKey`."""
+        try:
+            return self.code_keys[kid]
+        except KeyError:
+            raise UnknownKey("no code key of this id") from None
+
+    def fingerprint(self, kind: str, value: str) -> str:
+        """Return 32 hex digits for a value: equal for equal values of one kind, unguessable without the key.
+
+        `kind` is a word of ours (`phone`, `body`), so that a number and a text of the same characters differ.
+        """
+        return _keyed(self.fingerprint_key, kind, value)
+
+    def index(self, kind: str, value: str) -> str:
+        """Return 32 hex digits under the index key, for the one secret that is looked up: reverse codes."""
+        return _keyed(self.index_key, kind, value)
+
+    def seal(self, plain: bytes, row: str) -> str:
+        """Return `kid.nonce.ciphertext` (base64url), AES-GCM bound to the row's id."""
+        nonce = self.entropy(_NONCE_OCTETS)
+        sealed = self._ciphers[self.current_sealing].encrypt(nonce, plain, row.encode())
+        return f"{self.current_sealing}.{_to_text(nonce)}.{_to_text(sealed)}"
+
+    def unseal(self, sealed: str, row: str) -> bytes:
+        """Return what `seal` was given for this row; raises `Tampered` for anything else."""
+        kid, _, rest = sealed.partition(".")
+        nonce, _, ciphertext = rest.partition(".")
+        cipher = self._ciphers.get(kid)
+        if cipher is None:
+            raise Tampered("sealed with a key that is not in the ring")
+        try:
+            return cipher.decrypt(_from_text(nonce), _from_text(ciphertext), row.encode())
+        except (InvalidTag, ValueError):
+            raise Tampered("a sealed value was altered or belongs to another row") from None
+
+    def _text(self) -> str:
+        lines = [_HEADER]
+        tables = (
+            ("codes", self.current_kid, self.code_keys),
+            ("sealing", self.current_sealing, self.sealing_keys),
+        )
+        for name, current, keys in tables:
+            lines += [f"[{name}]", f'current = "{current}"', f"[{name}.keys]"]
+            lines += [f'{kid} = "{_to_text(key)}"' for kid, key in keys.items()]
+            lines.append("")
+        for name, key in (("fingerprint", self.fingerprint_key), ("index", self.index_key)):
+            lines += [f"[{name}]", f'key = "{_to_text(key)}"', ""]
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Takes the pieces out of a parsed file, with errors that name the place and never the value."""
+
+    path: Path
+    content: Mapping[str, Any]
+
+    def table(self, *names: str) -> Mapping[str, Any]:
+        at: Any = self.content
+        for name in names:
+            at = at.get(name) if isinstance(at, dict) else None
+        if not isinstance(at, dict):
+            raise self.wrong(names, "is missing")
+        return at
+
+    def current(self, table: str) -> str:
+        kid = self.table(table).get("current")
+        if not isinstance(kid, str) or kid not in self.table(table, "keys"):
+            raise self.wrong((table, "current"), "must name one of the keys")
+        return kid
+
+    def keys(self, table: str) -> dict[str, bytes]:
+        return {kid: self.key(table, "keys", kid) for kid in self.table(table, "keys")}
+
+    def key(self, *names: str) -> bytes:
+        value = self.table(*names[:-1]).get(names[-1])
+        try:
+            key = _from_text(value) if isinstance(value, str) else b""
+        except ValueError:
+            key = b""
+        if len(key) != KEY_OCTETS:
+            raise self.wrong(names, f"must be {KEY_OCTETS} octets in base64url")
+        return key
+
+    def wrong(self, names: tuple[str, ...], what: str) -> SettingsError:
+        return SettingsError(f"the key ring {self.path}: {'.'.join(names)} {what}")
+
+
+def _keyed(key: bytes, kind: str, value: str) -> str:
+    message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
+    return hmac.digest(key, message, "sha256").hex()[:_FINGERPRINT_CHARACTERS]
+
+
+def _new_kid(entropy: Entropy) -> str:
+    return f"k{entropy(4).hex()}"
+
+
+def _to_text(octets: bytes) -> str:
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+
+
+def _from_text(text: str) -> bytes:
+    try:
+        octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error:
+        raise ValueError("not base64url") from None
+    if _to_text(octets) != text:  # one text for each value: no second spelling of a sealed value
+        raise ValueError("not canonical base64url")
+    return octets

@@ -1,0 +1,152 @@
+"""Every figure the engine shows to Prometheus, in one frozen object made by the composition root.
+
+No label ever holds a number, a text, or anything else of a person; applications are not labels either. Those that
+count on the message path keep the child of their labels (`labels()` costs more than `inc()`).
+"""
+
+from dataclasses import dataclass, fields
+from typing import Final, Self
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.process_collector import ProcessCollector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+BIND_STATES: Final = ("closed", "connecting", "open", "bound", "draining", "refused")
+
+_FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SLOW: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The collectors, each with its labels in the order given; seconds and PDUs throughout."""
+
+    registry: CollectorRegistry
+
+    # Queues: lane
+    queued: Gauge
+    oldest_queued: Gauge
+    # Out: lane, account, route
+    submitted: Counter
+    accept_to_wire: Histogram
+    resent: Counter
+    expired: Counter
+    # The wire: account, bind
+    on_wire: Gauge
+    window: Gauge
+    response_time: Histogram
+    responses: Counter  # account, bind, status
+    late_responses: Counter
+    throttled: Counter
+    pace: Gauge  # account
+    # What came of it
+    in_doubt: Counter  # lane, account
+    in_doubt_now: Gauge  # lane, account
+    final: Counter  # lane, account, state
+    # Receipts and replies: account
+    receipts: Counter  # account, state
+    receipt_delay: Histogram
+    orphans: Counter
+    orphans_now: Gauge
+    replies: Counter
+    redeliveries: Counter
+    parked: Counter  # kind
+    # Binds: account, bind
+    sessions: Gauge
+    bind_state: Gauge  # account, bind, state
+    link_losses: Counter  # account, bind, cause
+    protocol_errors: Counter  # account, bind, kind
+    insecure_binds: Gauge
+    # Cases
+    verifications: Counter  # result
+    checks: Counter  # result
+    # Webhooks
+    webhooks: Counter  # result
+    webhook_time: Histogram
+    webhooks_waiting: Gauge
+    # The process
+    requests: Counter  # method, route, status
+    request_time: Histogram  # route
+    commits: Counter  # result
+    commit_time: Histogram
+    commit_size: Histogram
+
+    @classmethod
+    def create(cls) -> Self:
+        """Return a fresh set on a registry of its own."""
+        registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"sceau_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"sceau_{name}", what, labels, registry=registry)
+
+        def histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"sceau_{name}", what, labels, registry=registry, buckets=buckets)
+
+        out, wire = ("lane", "account", "route"), ("account", "bind")
+        return cls(
+            registry=registry,
+            queued=gauge("messages_queued", "Messages waiting to be sent.", "lane"),
+            oldest_queued=gauge("messages_oldest_queued_seconds", "Age of the oldest waiting message.", "lane"),
+            submitted=counter("submits", "submit_sm handed to the socket.", *out),
+            accept_to_wire=histogram(
+                "accept_to_wire_seconds", "From a message's acceptance to its first submit_sm.", _FAST, *out
+            ),
+            resent=counter("resends", "Messages sent a second time because the first was in doubt.", *out),
+            expired=counter("expired_before_send", "Messages whose life ended in the queue.", "lane"),
+            on_wire=gauge("on_wire", "submit_sm without an answer.", *wire),
+            window=gauge("window", "How many submit_sm may be without an answer.", *wire),
+            response_time=histogram("response_seconds", "From submit_sm to its response.", _FAST, *wire),
+            responses=counter("responses", "submit_sm_resp by command_status.", *wire, "status"),
+            late_responses=counter("late_responses", "Responses after their deadline.", *wire),
+            throttled=counter("throttled", "Cuts of the rate after throttling or congestion.", "account"),
+            pace=gauge("pace", "PDUs a second now allowed.", "account"),
+            in_doubt=counter("in_doubt", "Messages sent whose answer was not seen.", "lane", "account"),
+            in_doubt_now=gauge("in_doubt_now", "Messages now in doubt.", "lane", "account"),
+            final=counter("messages_final", "Messages that reached a final state.", "lane", "account", "state"),
+            receipts=counter("receipts", "Delivery receipts by state.", "account", "state"),
+            receipt_delay=histogram("receipt_seconds", "From submit_sm to the final receipt.", _SLOW, "account"),
+            orphans=counter("orphan_receipts", "Receipts that matched no message when they came.", "account"),
+            orphans_now=gauge("orphan_receipts_now", "Receipts still without a message.", "account"),
+            replies=counter("replies", "Messages from handsets.", "account"),
+            redeliveries=counter("redeliveries", "deliver_sm that an SMSC sent again.", "account"),
+            parked=counter("parked", "Inbound PDUs set aside because their handling failed.", "kind"),
+            sessions=gauge("sessions", "Sessions bound.", *wire),
+            bind_state=gauge("bind_state", "1 for the state that a bind is in.", *wire, "state"),
+            link_losses=counter("link_losses", "Sessions that ended, by cause.", *wire, "cause"),
+            protocol_errors=counter("protocol_errors", "PDUs that broke the rules, by kind.", *wire, "kind"),
+            insecure_binds=gauge("insecure_binds", "Binds whose password travels in clear."),
+            verifications=counter("verifications", "Verifications ended, by result.", "result"),
+            checks=counter("checks", "Checks of codes, by result.", "result"),
+            webhooks=counter("webhooks", "Webhook posts, by result.", "result"),
+            webhook_time=histogram("webhook_seconds", "Duration of a webhook post.", _FAST),
+            webhooks_waiting=gauge("webhooks_waiting", "Events owed to endpoints."),
+            requests=counter("requests", "HTTP requests, by route template.", "method", "route", "status"),
+            request_time=histogram("request_seconds", "Duration of an HTTP request.", _FAST, "route"),
+            commits=counter("commits", "Transactions of the writer, by result.", "result"),
+            commit_time=histogram("commit_seconds", "Duration of a transaction of the writer.", _FAST),
+            commit_size=histogram("commit_jobs", "Jobs in one transaction of the writer.", _SIZES),
+        )
+
+    def show_bind_state(self, account: str, bind: str, state: str) -> None:
+        """Set the gauge of a bind's state; raises `ValueError` for a state that `BIND_STATES` does not list."""
+        if state not in BIND_STATES:
+            raise ValueError(f"no such bind state: {state}")
+        for one in BIND_STATES:
+            self.bind_state.labels(account, bind, one).set(one == state)
+
+    def render(self) -> bytes:
+        """Return everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+def label_names(metrics: Metrics) -> frozenset[str]:
+    """Return every label in use, for the test that none of them can hold something of a person."""
+    collectors = (getattr(metrics, field.name) for field in fields(metrics) if field.name != "registry")
+    return frozenset(label for collector in collectors for label in collector._labelnames)

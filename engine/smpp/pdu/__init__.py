@@ -1,0 +1,137 @@
+"""SMPP PDUs: octets to immutable tuples and back, framing, statuses, optional parameters, times.
+
+The only import surface of this package is this module. It knows nothing of sessions, sockets or text.
+"""
+
+from engine.smpp.pdu import commands
+from engine.smpp.pdu.ancillary import (
+    AlertNotification,
+    BroadcastSm,
+    BroadcastSmResp,
+    CancelBroadcastSm,
+    CancelBroadcastSmResp,
+    CancelSm,
+    CancelSmResp,
+    QueryBroadcastSm,
+    QueryBroadcastSmResp,
+    QuerySm,
+    QuerySmResp,
+    ReplaceSm,
+    ReplaceSmResp,
+)
+from engine.smpp.pdu.codec import BODIES, Pdu, answer_to, decode, decode_flagged, encode, without_tlvs
+from engine.smpp.pdu.commands import command_name, is_response
+from engine.smpp.pdu.fields import DistributionList, SmeAddress, UnsuccessSme
+from engine.smpp.pdu.framing import HEADER_LENGTH, MAX_COMMAND_LENGTH, FrameBuffer, Header, peek
+from engine.smpp.pdu.hot import (
+    decode_deliver_sm,
+    decode_submit_sm_resp,
+    encode_deliver_sm_resp,
+    encode_submit_sm_resp,
+)
+from engine.smpp.pdu.hot import encode_sm as encode_submit_sm
+from engine.smpp.pdu.link import (
+    PASSWORD_LIMIT,
+    BindReceiver,
+    BindReceiverResp,
+    BindTransceiver,
+    BindTransceiverResp,
+    BindTransmitter,
+    BindTransmitterResp,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Outbind,
+    Unbind,
+    UnbindResp,
+)
+from engine.smpp.pdu.messages import (
+    DataSm,
+    DataSmResp,
+    DeliverSm,
+    DeliverSmResp,
+    SubmitMulti,
+    SubmitMultiResp,
+    SubmitSm,
+    SubmitSmResp,
+)
+from engine.smpp.pdu.status import Disposition, Status, disposition, status_name, status_text
+from engine.smpp.pdu.table import Flags
+from engine.smpp.pdu.times import SmppTime, absolute_time, parse_time, relative_validity
+from engine.smpp.pdu.tlvs import Tag, Tlv, tag_name, tlv, tlv_int, tlv_text
+
+__all__ = [
+    "BODIES",
+    "HEADER_LENGTH",
+    "MAX_COMMAND_LENGTH",
+    "PASSWORD_LIMIT",
+    "AlertNotification",
+    "BindReceiver",
+    "BindReceiverResp",
+    "BindTransceiver",
+    "BindTransceiverResp",
+    "BindTransmitter",
+    "BindTransmitterResp",
+    "BroadcastSm",
+    "BroadcastSmResp",
+    "CancelBroadcastSm",
+    "CancelBroadcastSmResp",
+    "CancelSm",
+    "CancelSmResp",
+    "DataSm",
+    "DataSmResp",
+    "DeliverSm",
+    "DeliverSmResp",
+    "Disposition",
+    "DistributionList",
+    "EnquireLink",
+    "EnquireLinkResp",
+    "Flags",
+    "FrameBuffer",
+    "GenericNack",
+    "Header",
+    "Outbind",
+    "Pdu",
+    "QueryBroadcastSm",
+    "QueryBroadcastSmResp",
+    "QuerySm",
+    "QuerySmResp",
+    "ReplaceSm",
+    "ReplaceSmResp",
+    "SmeAddress",
+    "SmppTime",
+    "Status",
+    "SubmitMulti",
+    "SubmitMultiResp",
+    "SubmitSm",
+    "SubmitSmResp",
+    "Tag",
+    "Tlv",
+    "Unbind",
+    "UnbindResp",
+    "UnsuccessSme",
+    "absolute_time",
+    "answer_to",
+    "command_name",
+    "commands",
+    "decode",
+    "decode_deliver_sm",
+    "decode_flagged",
+    "decode_submit_sm_resp",
+    "disposition",
+    "encode",
+    "encode_deliver_sm_resp",
+    "encode_submit_sm",
+    "encode_submit_sm_resp",
+    "is_response",
+    "parse_time",
+    "peek",
+    "relative_validity",
+    "status_name",
+    "status_text",
+    "tag_name",
+    "tlv",
+    "tlv_int",
+    "tlv_text",
+    "without_tlvs",
+]

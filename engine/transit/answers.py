@@ -1,0 +1,124 @@
+"""Store functions for submit_sm_resp, and for the submits that got none: parts, messages, the keys that receipts will
+need.
+
+Called by intake with a batch of one operator account; decisions are `settling`'s.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from engine.smpp.pdu import Disposition, Status, disposition
+from engine.smpp.receipts import IdStyle, submit_keys
+from engine.store.moves import PART
+from engine.store.statements import column_kinds, insert_new, move
+from engine.store.tables import Part, ReceiptKey
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.claiming import InFlight
+from engine.transit.settling import Retry, Tally, answered, unanswered
+
+# The account does not know the sender: nothing more is sent as that sender through it (C6).
+SENDER_REFUSED: Final = frozenset({Status.ESME_RINVSRCADR, Status.ESME_RINVSRCTON, Status.ESME_RINVSRCNPI})
+
+
+class Answer(NamedTuple):
+    """One submit_sm_resp (or generic_nack) of a submit of ours."""
+
+    token: InFlight
+    status: int
+    smsc_id: str  # empty unless the status is 0
+    late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRules:
+    """How an account's answers are read: the style of its ids, its own meanings of command_status, and other ways
+    out.
+    """
+
+    name: str
+    id_style: IdStyle
+    statuses: Mapping[int, Disposition]
+    elsewhere: Callable[[str], str | None]  # a plan, without this account
+    only_here: Callable[[str], str]
+
+    @property
+    def retry(self) -> Retry:
+        """Return the ways out as `settling` asks for them."""
+        return Retry(lambda tally: self.elsewhere(tally.route), lambda tally: self.only_here(tally.route))
+
+
+def apply_answers(
+    tx: Tx, tallies: Mapping[str, Tally], answers: Sequence[Answer], rules: AccountRules, now: int
+) -> list[tuple[str, str]]:
+    """Apply answers to loaded tallies and write their parts; return the (account, key) pairs that are now known."""
+    moves: list[tuple[str, int, int, str, int | None, str | None, int]] = []
+    keys: list[tuple[Any, ...]] = []
+    retry = rules.retry
+    for answer in answers:
+        token = answer.token
+        tally = tallies.get(token.message_id)
+        if tally is None:
+            continue
+        meaning = disposition(answer.status, rules.statuses)
+        to = answered(tally, (token.number, token.attempt), meaning, answer.status, now, retry)
+        moves.append((token.message_id, token.number, token.attempt, to, answer.status, answer.smsc_id or None, now))
+        if to == "accepted":
+            part = (token.message_id, token.number, token.attempt, tally.application_id, now)
+            keys += [(rules.name, key, *part) for key in submit_keys(answer.smsc_id, rules.id_style)]
+    queue.move_parts(tx, moves)
+    tx.batch(_PUT_KEYS, keys)
+    return [(row[0], row[1]) for row in keys]
+
+
+def apply_silence(tx: Tx, tallies: Mapping[str, Tally], tokens: Sequence[InFlight], now: int) -> int:
+    """Put the submits that got no answer in doubt; return how many messages are so for the first time."""
+    doubted = tx.move(_DOUBT_PARTS, [(token.message_id, token.number, token.attempt) for token in tokens])
+    before = sum(tally.doubts for tally in tallies.values())
+    for token in tokens:
+        tally = tallies.get(token.message_id)
+        if (
+            tally is not None
+            and (token.message_id, token.number, token.attempt) in doubted
+            and token.attempt == tally.attempts
+        ):
+            unanswered(tally, now)
+    return sum(tally.doubts for tally in tallies.values()) - before
+
+
+def put_second_ids(
+    tx: Tx, seconds: Sequence[tuple[InFlight, str]], rules: AccountRules, now: int
+) -> list[tuple[str, str]]:
+    """Store the further ids of submits that were answered twice (B16); return the (account, key) pairs now known."""
+    if not seconds:
+        return []
+    tallies = queue.load(tx, [token.message_id for token, _ in seconds])
+    keys = [
+        (rules.name, key, token.message_id, token.number, token.attempt, tallies[token.message_id].application_id, now)
+        for token, smsc_id in seconds
+        if token.message_id in tallies
+        for key in submit_keys(smsc_id, rules.id_style)
+    ]
+    tx.batch(_PUT_KEYS, keys)
+    return [(row[0], row[1]) for row in keys]
+
+
+def refused_senders(tallies: Mapping[str, Tally], answers: Sequence[Answer]) -> frozenset[str]:
+    """Return the senders that the account refused in these answers (C6)."""
+    return frozenset(
+        tallies[answer.token.message_id].sender
+        for answer in answers
+        if answer.status in SENDER_REFUSED and answer.token.message_id in tallies
+    )
+
+
+_PUT_KEYS: Final = insert_new(ReceiptKey, **column_kinds(ReceiptKey))
+_DOUBT_PARTS: Final = move(
+    PART,
+    Part,
+    expected=("on_wire",),
+    to="in_doubt",
+    given={"message_id": str, "number": int, "attempt": int},
+    matched_on=("message_id", "number", "attempt"),
+)

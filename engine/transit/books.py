@@ -1,0 +1,30 @@
+"""Writes changed messages back, with the events that they raise and the steps that their cases take, in one
+transaction.
+
+Every place that changes messages (claims, answers, receipts, duties, cancels) ends in `Books.write`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.settling import Tally
+
+Bells = list[tuple[str, str]]  # (application, endpoint) pairs that are owed a webhook
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """`new_id` draws ids; `on_moved` steps the cases whose messages moved and returns the webhook bells of their
+    events.
+    """
+
+    new_id: Callable[[str], str]
+    on_moved: Callable[[Tx, Sequence[Tally], int], Bells]
+
+    def write(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
+        """Write tallies that were loaded in this transaction; return the webhook bells to ring after the commit."""
+        bells = queue.store(tx, tallies, self.new_id, now)
+        in_cases = [tally for tally in tallies if tally.case_id is not None and tally.raised]
+        return bells + self.on_moved(tx, in_cases, now) if in_cases else bells

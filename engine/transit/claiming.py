@@ -1,0 +1,196 @@
+"""Claims queued messages for one bind and marks them *on wire*, rendered and segmented, in one transaction.
+
+`Claim` is a store function: given room for so many PDUs it takes the oldest messages of one queue, expires what has
+outlived its life, fails what cannot be rendered, and returns what must now be written. It sends nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from engine.smpp.errors import NotEncodable
+from engine.smpp.pdu import SubmitSm, absolute_time, relative_validity
+from engine.smpp.text import Alphabet, Concatenation, References, TooManyParts, segment
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.books import Books
+from engine.transit.queue import Claimable, OnWire
+from engine.transit.routing import SenderForm
+from engine.transit.settling import SECOND, overdue
+
+_MOST_VALIDITY_S: Final = 63 * 86_400  # GSM's longest relative validity (3GPP 23.040 §9.2.3.12.1)
+
+
+class InFlight(NamedTuple):
+    """The token of one submit_sm: which part of which message, on which attempt; instants in µs."""
+
+    message_id: str
+    number: int
+    attempt: int
+    lane: int
+    created_at: int
+
+
+class NotRenderable(Exception):
+    """A message's text cannot be made: its template, values or code no longer fit; the message fails, unsent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """How a bind words and encodes: what differs from account to account."""
+
+    account: str
+    bind: str
+    default_alphabet: Alphabet
+    concatenation: Concatenation
+    max_parts: int
+    validity: str  # relative | absolute | none
+    strip_plus: bool
+    service_type: bytes
+    form: Callable[[str], SenderForm]  # a sender's form on this account
+    compose: Callable[[Claimable], str]  # the text of a message; raises NotRenderable
+    digest: Callable[[str], str]  # keyed digest of a text
+    recipient_ton: int = 1
+    recipient_npi: int = 1
+    registered_delivery: int = 1
+
+
+@dataclass(slots=True)
+class Claimed:
+    """What a claim took: PDUs to write, message by message, and what its transaction decided besides."""
+
+    submits: list[list[tuple[InFlight, SubmitSm]]] = field(default_factory=list)
+    taken: int = 0  # rows that left the queue, whatever became of them
+    emptied: bool = False
+    bells: list[tuple[str, str]] = field(default_factory=list)
+    settled: list[str] = field(default_factory=list)  # messages that ended here: expired or failed
+    expired: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim: which queue, how much room, for which bind and run, at which instant."""
+
+    lane: int
+    plan: str
+    application_id: str
+    room: int  # PDUs that may leave now
+    most: int  # messages in one transaction
+    now: int
+    run: str
+    simulated: bool
+    wording: Wording
+    references: References
+    books: Books
+
+    def __call__(self, tx: Tx) -> Claimed:
+        """Run the claim; may run twice, so nothing but rows is changed (references only move on)."""
+        claimed = Claimed()
+        rows = queue.claimable(tx, self.lane, self.plan, self.application_id, min(self.most, self.room))
+        claimed.emptied = len(rows) < min(self.most, self.room)
+        marks: list[OnWire] = []
+        parts: list[tuple[object, ...]] = []
+        expired: list[str] = []
+        failed: dict[str, str] = {}
+        room = self.room
+        for row in rows:
+            if row.expires_at <= self.now:
+                expired.append(row.id)
+                continue
+            if room <= 0:
+                claimed.emptied = False
+                break
+            try:
+                submits, reference, total = self._submits(row)
+            except (NotRenderable, NotEncodable, TooManyParts, KeyError) as error:
+                failed[row.id] = type(error).__name__
+                continue
+            room -= len(submits)
+            claimed.submits.append(submits)
+            marks.append(
+                OnWire(
+                    row.id, total, total if row.resend is None else row.open_parts, len(submits), self.wording.account,
+                    self.wording.bind, self.run, reference, int(self.simulated), self.now,
+                )
+            )  # fmt: skip
+            wording = self.wording
+            parts += [
+                (
+                    row.id, token.number, token.attempt, row.application_id, wording.account, wording.bind, self.run,
+                    "on_wire", wording.digest(submit.short_message.hex()), self.now,
+                )
+                for token, submit in submits
+            ]  # fmt: skip
+        marked = queue.mark(tx, marks, parts)
+        claimed.submits = [submits for submits in claimed.submits if submits[0][0].message_id in marked]
+        self._end(tx, expired, failed, claimed)
+        claimed.taken = len(marked) + len(claimed.settled)
+        return claimed
+
+    def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:
+        """Return the PDUs of a message for this bind, its concatenation reference, and how many parts it has in all."""
+        wording = self.wording
+        text = wording.compose(row)
+        reference = row.concat_reference if row.resend is not None else None
+        if reference is None:
+            reference = 0
+            if row.parts > 1:
+                width = 8 if wording.concatenation is Concatenation.UDH8 else 16
+                reference = self.references.take((wording.account, row.recipient), width)
+        segments = segment(
+            text,
+            default_alphabet=wording.default_alphabet,
+            concatenation=wording.concatenation,
+            reference=reference,
+            max_parts=wording.max_parts,
+        )
+        sender = wording.form(row.sender)
+        recipient = row.recipient[1:] if wording.strip_plus else row.recipient
+        wanted = None if row.resend is None else {int(number) for number in row.resend.split(",")}
+        attempt = row.attempts + 1
+        validity = self._validity(row.expires_at)
+        submits = [
+            (
+                InFlight(row.id, number, attempt, self.lane, row.created_at),
+                SubmitSm(
+                    service_type=wording.service_type,
+                    source_addr_ton=sender.ton,
+                    source_addr_npi=sender.npi,
+                    source_addr=sender.address,
+                    dest_addr_ton=wording.recipient_ton,
+                    dest_addr_npi=wording.recipient_npi,
+                    destination_addr=recipient.encode("ascii"),
+                    esm_class=part.esm_class_bits,
+                    validity_period=validity,
+                    registered_delivery=wording.registered_delivery,
+                    data_coding=segments.data_coding,
+                    short_message=part.short_message,
+                    tlvs=part.tlvs,
+                ),
+            )
+            for number, part in enumerate(segments.parts, 1)
+            if wanted is None or number in wanted
+        ]
+        if not submits:
+            raise NotRenderable("the parts to send again are not there")
+        return submits, (reference if len(segments.parts) > 1 else None), len(segments.parts)
+
+    def _validity(self, expires_at: int) -> bytes:
+        if self.wording.validity == "none":
+            return b""
+        if self.wording.validity == "absolute":
+            return absolute_time(expires_at)
+        return relative_validity(max(1, min((expires_at - self.now) // SECOND, _MOST_VALIDITY_S)))
+
+    def _end(self, tx: Tx, expired: list[str], failed: dict[str, str], claimed: Claimed) -> None:
+        if not expired and not failed:
+            return
+        tallies = queue.load(tx, [*expired, *failed])
+        for message_id in expired:
+            overdue(tallies[message_id], self.now)
+        for message_id, reason in failed.items():
+            tallies[message_id].finish("failed", self.now, reason)
+        claimed.bells += self.books.write(tx, list(tallies.values()), self.now)
+        claimed.settled = [*expired, *failed]
+        claimed.expired, claimed.failed = len(expired), len(failed)

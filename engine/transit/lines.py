@@ -1,0 +1,206 @@
+"""One line: a session slot of one bind, with its two sending loops, its intake, and its part in the account's health.
+
+It is what the bind reports to. It hands events to the inbox without waiting, counts slots and tokens, and keeps no
+truth: what it knows is lost with the process, and the rows say what is left to do.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from engine.clock import Clock
+from engine.smpp.events import (
+    Alerted,
+    Answered,
+    Delivered,
+    DuplicateAnswer,
+    Event,
+    Flagged,
+    Lost,
+    PeerUnbinding,
+    Suspect,
+    Unanswered,
+)
+from engine.smpp.link import Link, NotWritten
+from engine.smpp.pdu import Disposition, Status, SubmitSm, Tag, disposition, tlv_int
+from engine.transit.answers import Answer
+from engine.transit.capacity import Capacity
+from engine.transit.claiming import InFlight
+from engine.transit.health import Health, LineFigures
+from engine.transit.intake import Inbox
+from engine.transit.reading import Reader
+from engine.transit.sender import Sender
+
+SIMULATOR: Final = b"SMPPSIM"
+_QUEUES_FULL_TO_CUT: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Whom a line tells what: alarms for operators, figures for metrics. No text, no number passes here."""
+
+    alarm: Callable[[str, str, str], None]  # line, kind, detail
+    answered: Callable[[str, int, int, float], None]  # account, lane, status, seconds
+    bound: Callable[[str, bool], None]  # line, up
+    flagged: Callable[[str, str], None]  # line, kind
+
+
+@dataclass(slots=True)
+class Line:
+    """The engine's side of one session slot; implements what `engine.smpp.bind` reports to."""
+
+    name: str
+    account: str
+    lanes: frozenset[int]
+    clock: Clock
+    capacity: Capacity
+    sender: Sender
+    inbox: Inbox
+    reader: Reader
+    health: Health
+    watch: Watch
+    statuses: dict[int, Disposition]
+    production: bool
+    sends: bool = True
+    link: Link | None = None
+    session: str = ""
+    ended: dict[str, int] = field(default_factory=dict)  # sessions of this process, by their end in µs
+    figures: LineFigures | None = None
+    _full: list[float] = field(default_factory=list)
+
+    # What the bind reports.
+
+    def bound(self, link: Link) -> None:
+        """A session is bound: start sending on it, unless a simulator stands where an operator should."""
+        simulated = link.bound is not None and link.bound.system_id == SIMULATOR
+        if simulated and self.production:
+            self.watch.alarm(self.name, "simulator_in_production", "")
+            link.drain(0.0)
+            return
+        self.link = link
+        self.session = self.clock.new_id("ses")
+        self.watch.bound(self.name, True)
+        if self.sends:
+            self.figures = self.health.up(self.name, self.account, self.lanes)
+            self.sender.open(self, simulated=simulated)
+
+    def events(self, events: list[Event]) -> None:
+        """Take what happened on the link, in order; never waits."""
+        freed = 0
+        refusals: list[tuple[int, int, int]] = []
+        for event in events:
+            if type(event) is Answered:
+                freed += self._answered(event)
+            elif type(event) is Delivered:
+                if not self.inbox.arrive(self.reader.read(event, self.session)):
+                    refusals.append((event.sequence, event.command_id, Status.ESME_RX_T_APPN))
+            elif type(event) is Unanswered:
+                freed += 1
+                self.inbox.silence([event.token])
+            else:
+                self._odd(event)
+        if freed:
+            self.capacity.answered(freed)
+            self.sender.ring()
+        if refusals and self.link is not None:
+            self.link.acknowledge(refusals)
+
+    def lost(self, lost: Lost) -> None:
+        """The session ended: everything unanswered on it is in doubt."""
+        rest = self._stop()
+        tokens = [token for token in lost.unanswered if isinstance(token, InFlight)]
+        if tokens or rest:
+            self.inbox.silence([*tokens, *rest])
+
+    # What the sender and the intake ask.
+
+    async def send(self, submits: Sequence[tuple[InFlight, SubmitSm]], deadline_s: float) -> bool:
+        """Write submits in one piece; False if the link was gone before any byte was handed to the socket."""
+        if self.link is None:
+            return False
+        try:
+            await self.link.submit(submits, deadline_s)
+        except NotWritten:
+            return False
+        return True
+
+    def refused(self, status: int, next_try: int) -> None:
+        """The peer refused the bind; the bind itself tries again as its class of failure says."""
+        self.watch.flagged(self.name, f"bind_refused_{status:#x}")
+
+    def alarm(self, kind: str, detail: str) -> None:
+        """Pass an alarm of the bind on."""
+        self.watch.alarm(self.name, kind, detail)
+
+    def acknowledge(self, responses: Sequence[tuple[int, int, int]], session: str) -> bool:
+        """Write responses to deliveries of `session`; False if that session is gone."""
+        if self.link is None or session != self.session:
+            return False
+        return self.link.acknowledge(responses)
+
+    def session_ended(self, session: str) -> int | None:
+        """Return when a session of this process ended, None if it stands or was another process's."""
+        return self.ended.get(session)
+
+    def _stop(self) -> list[InFlight]:
+        if self.link is None:
+            return []
+        self.link = None
+        self.ended[self.session] = self.clock.now()
+        while len(self.ended) > 1_000:
+            self.ended.pop(next(iter(self.ended)))
+        self.health.down(self.name)
+        self.watch.bound(self.name, False)
+        return self.sender.close()
+
+    def _answered(self, event: Answered) -> int:
+        token: InFlight = event.token
+        status = event.status
+        meaning = disposition(status, self.statuses)
+        smsc_id = event.message_id.decode("latin-1") if status == Status.ESME_ROK else ""
+        self.inbox.answer(Answer(token, status, smsc_id, event.late))
+        seconds = event.now - event.sent_at
+        if not event.late:
+            if self.figures is not None:
+                self.figures.answered(seconds)
+            self.watch.answered(self.account, token.lane, status, seconds)
+        if meaning is not Disposition.OK:
+            self._refused(event, meaning)
+        if self.health.answered(self.account, meaning):
+            self.watch.alarm(self.name, "breaker_open", self.account)
+        congestion = tlv_int(event.tlvs, Tag.CONGESTION_STATE) if event.tlvs else None
+        if congestion is not None and self.capacity.pace.congestion(congestion, event.now, self._round_trip):
+            self.watch.flagged(self.name, "congestion")
+        return 0 if event.late else 1
+
+    def _refused(self, event: Answered, meaning: Disposition) -> None:
+        now = event.now
+        if event.status == Status.ESME_RMSGQFUL:
+            # Full for one destination; for several within a round trip it is the account that is full (C2).
+            self._full = [at for at in self._full if now - at <= max(self._round_trip, 0.1)] + [now]
+            if len(self._full) >= _QUEUES_FULL_TO_CUT:
+                self.capacity.pace.throttled(now, self._round_trip)
+        elif meaning is Disposition.THR:
+            if self.capacity.pace.throttled(now, self._round_trip):
+                self.watch.flagged(self.name, "throttled")
+        elif meaning is Disposition.SES:
+            self.watch.alarm(self.name, "session_refuses_submits", hex(event.status))
+            if self.link is not None:
+                self.link.drain(0.0)
+
+    @property
+    def _round_trip(self) -> float:
+        return self.figures.response_s if self.figures is not None else 0.0
+
+    def _odd(self, event: Event) -> None:
+        if isinstance(event, DuplicateAnswer):
+            if event.status == Status.ESME_ROK:
+                self.inbox.second_id(event.token, event.message_id.decode("latin-1"))
+            self.watch.flagged(self.name, "duplicate_answer")
+        elif isinstance(event, PeerUnbinding | Suspect):
+            self.sender.line = None  # nothing new is sent; what is outstanding may still be answered
+            self.health.down(self.name)
+        elif isinstance(event, Flagged):
+            self.watch.flagged(self.name, event.kind)
+        elif isinstance(event, Alerted):
+            self.watch.flagged(self.name, "alert_notification")

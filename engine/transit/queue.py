@@ -1,0 +1,375 @@
+"""The queue as rows: messages enter it, are claimed onto the wire with their parts, and are written back when they
+change.
+
+Store functions only, each one statement per batch; the sender, intake and the duties call them within their
+transactions.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, bindparam, case, literal_column, null, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from engine.events import NewEvent, event_data, record
+from engine.phones import mask
+from engine.store.moves import MESSAGE, PART
+from engine.store.statements import Dialect, Statement, column_kinds, insert, is_one_of, move
+from engine.store.tables import Message, Part
+from engine.store.transaction import Tx
+from engine.transit.settling import TALLY_COLUMNS, Tally, tally_of
+
+_message: Any = Message.__table__  # type: ignore[attr-defined]
+_part: Any = Part.__table__  # type: ignore[attr-defined]
+
+
+class NewMessage(NamedTuple):
+    """A message to queue, in the order of the insert's columns; instants in µs."""
+
+    id: str
+    application_id: str
+    case_id: str | None
+    category: str
+    message_class: str
+    lane: int
+    route: str
+    recipient: str
+    country: str
+    sender: str
+    created_at: int
+    expires_at: int
+    template: str | None = None
+    params: str | None = None
+    seed: str | None = None
+    body: str | None = None
+    body_sealed: str | None = None
+    reference: str | None = None
+    parts: int = 1
+    number_unverified: int = 0
+    state: str = "queued"
+    due_at: int | None = None
+
+
+class Claimable(NamedTuple):
+    """A queued message as the sender needs it."""
+
+    id: str
+    application_id: str
+    case_id: str | None
+    message_class: str
+    recipient: str
+    sender: str
+    template: str | None
+    params: str | None
+    seed: str | None
+    body: str | None
+    body_sealed: str | None
+    parts: int
+    open_parts: int
+    attempts: int
+    resend: str | None
+    concat_reference: int | None
+    expires_at: int
+    created_at: int
+
+
+class OnWire(NamedTuple):
+    """A message about to be marked *on wire*, in the order of `MARK`'s given columns."""
+
+    id: str
+    parts: int
+    open_parts: int
+    unanswered: int
+    account: str
+    bind: str
+    run: str
+    concat_reference: int | None
+    simulated: int
+    sent_at: int
+
+
+def enqueue(tx: Tx, messages: Sequence[NewMessage]) -> None:
+    """Insert messages; they may be claimed as soon as this commits."""
+    tx.batch(_ENQUEUE, messages)
+
+
+def backlog(tx: Tx) -> list[tuple[int, str, str]]:
+    """Return every (lane, route, application) that has a queued message: one seek each, whatever the backlog."""
+    found: list[tuple[int, str, str]] = []
+    route, lane, application = "", -1, ""
+    while (row := tx.one(_NEXT_KEY, route=route, lane=lane, application=application)) is not None:
+        route, lane, application = row[0], int(row[1]), row[2]
+        found.append((lane, route, application))
+    return found
+
+
+def claimable(tx: Tx, lane: int, route: str, application_id: str, limit: int) -> list[Claimable]:
+    """Return the oldest queued messages of one (lane, route, application), locked until commit, skipping those that
+    others hold.
+    """
+    rows = tx.all(_CLAIMABLE, lane=lane, route=route, application=application_id, most=limit)
+    return [Claimable(*row) for row in rows]
+
+
+def mark(tx: Tx, messages: Sequence[OnWire], parts: Sequence[tuple[Any, ...]]) -> set[str]:
+    """Mark messages *on wire* with their parts (rows of `PART_COLUMNS`); return the ids marked.
+
+    Whoever lost the guard (canceled or expired meanwhile) is not marked and must not be written to the socket.
+    """
+    marked = tx.move(MARK, messages)
+    if marked:
+        tx.batch(_PUT_PARTS, parts if len(marked) == len(messages) else [row for row in parts if row[0] in marked])
+    return marked
+
+
+def load(tx: Tx, ids: Sequence[str]) -> dict[str, Tally]:
+    """Return the tallies of these messages, locked in id order until commit."""
+    rows = tx.joined(_LOAD, [(message_id,) for message_id in sorted(set(ids))])
+    return {row[0]: tally_of(row) for row in rows}
+
+
+def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: int) -> list[tuple[str, str]]:
+    """Write changed tallies back under their guards and record the events that they raised.
+
+    Returns the (application, endpoint) pairs whose webhook bell must ring. The tallies were loaded in this
+    transaction, so a guard that fails is our bug and raises.
+    """
+    rows = [
+        (
+            tally.id, tally.was, tally.state, tally.route, tally.open_parts, tally.unanswered, tally.attempts,
+            tally.doubts, tally.throttles, tally.resend, tally.worst, tally.status, tally.reason, tally.sequence, tally.due_at,
+            tally.accepted_at, tally.final_at,
+        )
+        for tally in tallies
+    ]  # fmt: skip
+    if tx.batch(_STORE, rows) != len(rows):
+        raise AssertionError("a message loaded in this transaction has moved")
+    events = [
+        NewEvent(
+            tally.application_id,
+            raised.type,
+            tally.id,
+            raised.sequence,
+            message_data(tally, raised.type, raised.state),
+        )
+        for tally in tallies
+        for raised in tally.raised
+    ]
+    return record(tx, events, new_id, now)
+
+
+def message_data(tally: Tally, event_type: str, state: str) -> str:
+    """Return the payload of a `message.*` event."""
+    return event_data(
+        event_type,
+        message_id=tally.id,
+        category=tally.category,
+        state=state,
+        to=mask(tally.recipient),
+        reference=tally.reference,
+        parts=tally.parts,
+        account=tally.account,
+        reason=tally.reason,
+        status=tally.status,
+        simulated=bool(tally.simulated),
+    )
+
+
+def release(tx: Tx, ids: Sequence[str], reason: str) -> set[str]:
+    """Return *on wire* messages of which no byte was handed to a socket to the queue, their parts to `unsent`."""
+    released = tx.move(_RELEASE, [(message_id, reason) for message_id in ids])
+    tx.batch(_UNSEND, [(message_id,) for message_id in released])
+    return released
+
+
+def move_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, int | None, str | None, int]]) -> None:
+    """Write the answers of parts: rows of (message, number, attempt, to, status, smsc_id, at)."""
+    tx.move(_ANSWER_PARTS, moves)
+
+
+def settle_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, str, str, int]]) -> None:
+    """Write the receipts of parts: rows of (message, number, attempt, to, receipt_state, receipt_error, at)."""
+    tx.move(_SETTLE_PARTS, moves)
+
+
+def parts_of(tx: Tx, ids: Sequence[str]) -> list[tuple[str, int, int, str]]:
+    """Return (message, number, attempt, state) of every part of these messages."""
+    return [
+        (row[0], int(row[1]), int(row[2]), row[3]) for row in tx.joined(_PARTS_OF, [(i,) for i in sorted(set(ids))])
+    ]
+
+
+# Statements.
+
+_QUEUED_COLUMNS: Final = {name: column_kinds(Message)[name] for name in NewMessage._fields}
+_ENQUEUE: Final = insert(Message, **_QUEUED_COLUMNS)
+
+PART_COLUMNS: Final = (
+    "message_id", "number", "attempt", "application_id", "account", "bind", "run", "state", "text_digest", "sent_at",
+)  # fmt: skip
+
+
+def _build_claimable(dialect: Dialect) -> Any:
+    query = (
+        select(*[_message.c[name] for name in Claimable._fields])
+        .where(
+            _message.c.state == "queued",
+            _message.c.route == bindparam("route"),
+            _message.c.lane == bindparam("lane"),
+            _message.c.application_id == bindparam("application"),
+        )
+        .order_by(_message.c.id)
+        .limit(bindparam("most"))
+    )
+    return dialect.locked(query, skip=True)
+
+
+def _build_next_key(_: Dialect) -> Any:
+    key = (_message.c.route, _message.c.lane, _message.c.application_id)
+    after = tuple_(bindparam("route"), bindparam("lane", type_=BigInteger()), bindparam("application"))
+    return select(*key).where(_message.c.state == "queued", tuple_(*key) > after).order_by(*key).limit(1)
+
+
+def _build_load(dialect: Dialect) -> Any:
+    given = dialect.given(id=str)
+    query = (
+        select(*[_message.c[name] for name in TALLY_COLUMNS])
+        .join(given, given.c.id == _message.c.id)
+        .order_by(_message.c.id)
+    )
+    return dialect.locked(query, of=_message)
+
+
+def _build_store(dialect: Dialect) -> Any:
+    kinds: dict[str, type[str | int]] = {"id": str, "was": str, "state": str, "route": str}
+    kinds |= {name: column_kinds(Message)[name] for name in _CHANGED}
+    given = dialect.given(**kinds)
+    return (
+        _message.update()
+        .where(_message.c.id == given.c.id, _message.c.state == given.c.was)
+        .values(
+            {name: given.c[name] for name in ("state", "route", *_CHANGED)}
+            # A caller's own text of a code category is gone with its message's final state.
+            | {"body_sealed": case((given.c.final_at.is_not(None), null()), else_=_message.c.body_sealed)}
+        )
+    )
+
+
+def _build_put_parts(dialect: Dialect) -> Any:
+    kinds = {name: column_kinds(Part)[name] for name in PART_COLUMNS}
+    given = dialect.given(**kinds)
+    make: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    source = select(*[given.c[name] for name in PART_COLUMNS]).where(literal_column("1") == literal_column("1"))
+    query = make(_part).from_select(list(PART_COLUMNS), source, include_defaults=False)
+    # A throttled or unsent part goes out again under the same attempt: its row is taken up again.
+    return query.on_conflict_do_update(
+        index_elements=["message_id", "number", "attempt"],
+        set_={
+            "state": query.excluded.state,
+            "account": query.excluded.account,
+            "bind": query.excluded.bind,
+            "run": query.excluded.run,
+            "sent_at": query.excluded.sent_at,
+            "throttles": _part.c.throttles + 1,
+        },
+        where=is_one_of(_part.c.state, ("refused", "unsent")),
+    )
+
+
+def _build_unsend(dialect: Dialect) -> Any:
+    given = dialect.given(message_id=str)
+    return (
+        _part.update()
+        .where(_part.c.message_id == given.c.message_id, _part.c.state == "on_wire")
+        .values(state="unsent")
+    )
+
+
+def _build_parts_of(dialect: Dialect) -> Any:
+    given = dialect.given(id=str)
+    return (
+        select(_part.c.message_id, _part.c.number, _part.c.attempt, _part.c.state)
+        .join(given, given.c.id == _part.c.message_id)
+        .order_by(_part.c.message_id, _part.c.number, _part.c.attempt)
+    )
+
+
+_CHANGED: Final = (
+    "open_parts", "unanswered", "attempts", "doubts", "throttles", "resend", "worst", "status", "reason", "sequence",
+    "due_at", "accepted_at", "final_at",
+)  # fmt: skip
+_PART_KEY: Final = ("message_id", "number", "attempt")
+
+_CLAIMABLE: Final = Statement(_build_claimable)
+_NEXT_KEY: Final = Statement(_build_next_key)
+_LOAD: Final = Statement(_build_load)
+_STORE: Final = Statement(_build_store)
+_PUT_PARTS: Final = Statement(_build_put_parts)
+_UNSEND: Final = Statement(_build_unsend)
+_PARTS_OF: Final = Statement(_build_parts_of)
+
+MARK: Final = move(
+    MESSAGE,
+    Message,
+    expected=("queued",),
+    to="on_wire",
+    given={name: column_kinds(Message)[name] for name in OnWire._fields},
+    values=lambda columns, given: {
+        **{name: given.c[name] for name in OnWire._fields[1:]},
+        "attempts": columns.attempts + 1,
+        "resend": null(),
+        "due_at": null(),
+    },
+)
+_RELEASE: Final = move(
+    MESSAGE,
+    Message,
+    expected=("on_wire",),
+    to="queued",
+    given={"id": str, "reason": str},
+    values=lambda columns, given: {
+        "attempts": columns.attempts - 1,
+        "reason": given.c.reason,
+        "unanswered": 0,
+    },
+)
+_ANSWER_PARTS: Final = move(
+    PART,
+    Part,
+    expected=("on_wire", "in_doubt"),
+    given={
+        "message_id": str,
+        "number": int,
+        "attempt": int,
+        "to": str,
+        "status": int,
+        "smsc_id": str,
+        "answered_at": int,
+    },
+    matched_on=_PART_KEY,
+    values=lambda _, given: {
+        "status": given.c.status,
+        "smsc_id": given.c.smsc_id,
+        "answered_at": given.c.answered_at,
+    },
+)
+_SETTLE_PARTS: Final = move(
+    PART,
+    Part,
+    expected=("accepted", "in_doubt", "unknown", "superseded"),
+    given={
+        "message_id": str,
+        "number": int,
+        "attempt": int,
+        "to": str,
+        "receipt_state": str,
+        "receipt_error": str,
+        "final_at": int,
+    },
+    matched_on=_PART_KEY,
+    values=lambda _, given: {
+        "receipt_state": given.c.receipt_state,
+        "receipt_error": given.c.receipt_error,
+        "final_at": given.c.final_at,
+    },
+)

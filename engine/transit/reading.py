@@ -1,0 +1,114 @@
+"""Reads what a bind delivers into what intake stores: a receipt, or one part of a reply, whose PDU is sealed.
+
+It also opens the sealed parts again when a reply is joined. Called by the line (in the trio thread) and within
+`replying`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engine.clock import Clock
+from engine.keyring import KeyRing
+from engine.phones import canonical_source
+from engine.smpp.events import Delivered
+from engine.smpp.pdu import DataSm, DeliverSm, Tag, decode, tlv
+from engine.smpp.receipts import IdStyle, read_receipt, receipt_keys
+from engine.smpp.text import Alphabet, concat_of, join, read_part
+from engine.transit.intake import Arrival
+from engine.transit.receipting import ReceivedReceipt
+from engine.transit.replying import JoinedReply, ReceivedPart
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads for one account. `session` names the link's life, `keyring` seals and digests."""
+
+    account: str
+    bind: str
+    clock: Clock
+    keyring: KeyRing
+    id_style: IdStyle
+    default_alphabet: Alphabet
+    default_region: str | None
+    text_only: bool
+
+    def read(self, delivered: Delivered, session: str) -> Arrival:
+        """Return what a deliver_sm or data_sm is; never raises for anything that a peer can send."""
+        pdu = delivered.pdu
+        row_id = self.clock.new_id("mo")
+        receipt = read_receipt(pdu, text_only=self.text_only)
+        kept = None
+        part = None
+        if receipt is not None:
+            kept = ReceivedReceipt(
+                row_id=row_id,
+                keys=tuple(dict.fromkeys(key for one in receipt.ids for key in receipt_keys(one, self.id_style))),
+                smsc_id=receipt.smsc_id,
+                state=receipt.state.value,
+                final=receipt.final,
+                stat=receipt.stat,
+                error=receipt.err,
+                flags=",".join(receipt.flags),
+                about=self._source(pdu),
+                bind=self.bind,
+                received_at=self.clock.now(),
+            )
+        else:
+            part = self._part(pdu, delivered.raw, row_id, session)
+        return Arrival(
+            delivered.sequence, delivered.command_id, session, kept, part, delivered.raw, row_id, self.clock.monotonic()
+        )
+
+    def _source(self, pdu: DeliverSm | DataSm) -> str:
+        return canonical_source(
+            pdu.source_addr.decode("latin-1"), pdu.source_addr_ton, pdu.source_addr_npi, self.default_region
+        )
+
+    def _part(self, pdu: DeliverSm | DataSm, raw: bytes, row_id: str, session: str) -> ReceivedPart:
+        concat = concat_of(pdu)
+        smsc_id = tlv(pdu.tlvs, Tag.RECEIPTED_MESSAGE_ID)
+        join_key = row_id
+        if concat is not None:
+            # Source and destination are part of the key: two senders may use one reference (E4).
+            pair = self.keyring.fingerprint("pair", f"{self._source(pdu)} {pdu.destination_addr.decode('latin-1')}")
+            join_key = f"{pair}.{concat.width}.{concat.reference}.{concat.total}"
+        return ReceivedPart(
+            id=row_id,
+            account=self.account,
+            bind=self.bind,
+            session=session,
+            digest=self.keyring.fingerprint("pdu", raw[16:].hex()),
+            join_key=join_key,
+            total=1 if concat is None else concat.total,
+            part=1 if concat is None else concat.sequence,
+            sealed=self.keyring.seal(raw, row_id),
+            smsc_id=None if smsc_id is None else smsc_id.rstrip(b"\0").decode("latin-1"),
+            received_at=self.clock.now(),
+        )
+
+    def join(self, parts: Sequence[tuple[str, str]], complete: bool) -> JoinedReply:
+        """Open the sealed parts of one reply and join their octets before decoding them."""
+        pdus: list[DeliverSm | DataSm] = []
+        for row_id, sealed in parts:
+            _header, pdu = decode(self.keyring.unseal(sealed, row_id))
+            assert isinstance(pdu, DeliverSm | DataSm)
+            pdus.append(pdu)
+        concat = concat_of(pdus[0])
+        joined = join(
+            [read_part(pdu)[0] for pdu in pdus],
+            total=1 if concat is None else concat.total,
+            default=self.default_alphabet,
+        )
+        first = pdus[0]
+        state = "binary" if "binary" in joined.flags else ("whole" if complete else "incomplete")
+        return JoinedReply(
+            id=self.clock.new_id("rpl"),
+            account=self.account,
+            source=self._source(first),
+            source_raw=first.source_addr.decode("latin-1"),
+            our_number=first.destination_addr.decode("latin-1"),
+            text=joined.text,
+            state=state,
+            flags=",".join(joined.flags),
+            received_at=self.clock.now(),
+        )

@@ -1,0 +1,308 @@
+"""Store functions for delivery receipts: matched by operator account and normalised id, else quarantined durably.
+
+A receipt that overtook its response is applied when the response brings the id; one whose response never came may be
+reconciled with the single message in doubt that it can mean. Called by intake and by the doubt duty.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import BigInteger, and_, bindparam, select, tuple_
+
+from engine.smpp.receipts import MessageState
+from engine.store.statements import Dialect, Statement, column_kinds, insert_new
+from engine.store.tables import Message, OrphanKey, Part, ReceiptKey, ReceiptRow
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.settling import OUTCOME_OF, PartFacts, Tally, received
+
+# An id older than this is another message's: SMSCs reuse ids after restarts and months.
+ID_LIFE_US: Final = 15 * 86_400 * 1_000_000
+_RECONCILE_WITHIN_US: Final = 2 * 86_400 * 1_000_000
+
+
+class ReceivedReceipt(NamedTuple):
+    """A receipt as intake read it; `keys` are all the forms under which its id may have been stored."""
+
+    row_id: str
+    keys: tuple[str, ...]
+    smsc_id: str
+    state: str
+    final: bool
+    stat: str
+    error: str
+    flags: str
+    about: str  # the recipient it speaks of, canonical
+    bind: str
+    received_at: int
+
+
+class Found(NamedTuple):
+    """A receipt and the part it speaks of."""
+
+    receipt: ReceivedReceipt
+    message_id: str
+    number: int
+    attempt: int
+    part_state: str
+
+
+class Receipts(NamedTuple):
+    """What became of a batch of receipts: rows changed in `tallies`, and counts for the metrics."""
+
+    applied: int
+    orphans: int
+
+
+def find(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], now: int) -> list[Found]:
+    """Return the part of each receipt whose id is known; the newest submit wins where an id was reused."""
+    rows = [(index, account, key) for index, receipt in enumerate(receipts) for key in receipt.keys]
+    best: dict[int, tuple[int, Found]] = {}
+    for index, message_id, number, attempt, state, sent_at in tx.joined(_FIND, rows, since=now - ID_LIFE_US):
+        known = best.get(index)
+        if known is None or sent_at > known[0]:
+            best[index] = (sent_at, Found(receipts[index], message_id, int(number), int(attempt), state))
+    return [best[index][1] for index in sorted(best)]
+
+
+def apply_receipts(
+    tx: Tx,
+    account: str,
+    tallies: Mapping[str, Tally],
+    found: Sequence[Found],
+    now: int,
+    *,
+    stored: frozenset[str] = frozenset(),
+) -> int:
+    """Apply matched receipts to loaded tallies, write their parts and the receipts themselves; return how many took
+    effect.
+
+    `stored` are the row ids of receipts that left quarantine: their rows are updated, not inserted.
+    """
+    states: dict[tuple[str, int, int], str] = {}
+    siblings = _siblings(tx, tallies, found)
+    moves: list[tuple[str, int, int, str, str, str, int]] = []
+    rows: list[tuple[Any, ...]] = []
+    freed: list[tuple[Any, ...]] = []
+    freed_keys: list[tuple[str, str, str]] = []
+    applied = 0
+    for one in found:
+        tally = tallies[one.message_id]
+        key = (one.message_id, one.number, one.attempt)
+        receipt = one.receipt
+        sibling_final = _has_final_sibling(siblings[one.message_id], one) if tally.attempts > 1 else False
+        part = PartFacts(one.number, one.attempt, states.get(key, one.part_state), sibling_final)
+        effect, to = received(tally, part, MessageState(receipt.state), now, receipt.error)
+        if to is not None:
+            states[key] = to
+            siblings[one.message_id][(one.number, one.attempt)] = to
+            moves.append((*key, to, receipt.state, receipt.error, now))
+        applied += effect == "applied"
+        if receipt.row_id in stored:
+            freed.append((receipt.row_id, tally.application_id, *key, effect))
+            freed_keys += [(account, name, receipt.row_id) for name in receipt.keys]
+        else:
+            rows.append(_row(receipt, account, tally.application_id, one, effect))
+    queue.settle_parts(tx, _last_of_each(moves))
+    tx.batch(_INSERT, rows)
+    tx.batch(_FREE, freed)
+    tx.batch(_DROP_ORPHAN_KEYS, freed_keys)
+    return applied
+
+
+def quarantine(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], fingerprint: Callable[[str], str]) -> None:
+    """Keep receipts whose id is not known: a response, a reconciliation or nobody will claim them."""
+    rows: list[tuple[Any, ...]] = []
+    for receipt in receipts:
+        row = list(_row(receipt, account, None, None, "orphan"))
+        row[_ABOUT] = fingerprint(receipt.about)
+        rows.append(tuple(row))
+    tx.batch(_INSERT, rows)
+    tx.batch(_PUT_ORPHAN_KEYS, [(account, key, receipt.row_id) for receipt in receipts for key in receipt.keys])
+
+
+def awaiting(tx: Tx, known: Sequence[tuple[str, str]]) -> list[ReceivedReceipt]:
+    """Return the quarantined receipts of these (account, key) pairs, whose ids have just become known."""
+    return [_from_row(row) for row in tx.joined(_AWAITING, known)]
+
+
+def about(tx: Tx, account: str, fingerprint: str) -> list[ReceivedReceipt]:
+    """Return an account's quarantined receipts that speak of one number."""
+    return [_from_row(row) for row in tx.all(_ABOUT_NUMBER, account=account, about=fingerprint)]
+
+
+def doubtful(tx: Tx, account: str, since: int) -> list[tuple[str, str, int]]:
+    """Return (message, recipient, sent_at) of the account's messages in doubt of one part."""
+    return [(row[0], row[1], int(row[2])) for row in tx.all(_DOUBTFUL, account=account, since=since)]
+
+
+def reconcile(
+    tx: Tx, account: str, orphans: Sequence[ReceivedReceipt], now: int
+) -> tuple[list[Found], list[ReceivedReceipt]]:
+    """Match receipts of unknown ids with messages in doubt: exactly one message of the number, or nothing.
+
+    Returns the matches and the receipts that stay orphans. An ambiguous one leaves both sides visible.
+    """
+    if not orphans:
+        return [], []
+    candidates: dict[str, list[str]] = defaultdict(list)
+    for message_id, recipient, _sent_at in doubtful(tx, account, now - _RECONCILE_WITHIN_US):
+        candidates[recipient].append(message_id)
+    by_number: dict[str, list[ReceivedReceipt]] = defaultdict(list)
+    for orphan in orphans:
+        by_number[orphan.about].append(orphan)
+    matches: list[Found] = []
+    left: list[ReceivedReceipt] = []
+    for number, group in by_number.items():
+        messages = candidates.get(number, [])
+        same_id = len({orphan.smsc_id for orphan in group}) == 1
+        parts = (
+            [row for row in queue.parts_of(tx, messages) if row[3] == "in_doubt"]
+            if len(messages) == 1 and same_id
+            else []
+        )
+        if len(parts) == 1:
+            matches += [Found(orphan, *parts[0]) for orphan in group]
+        else:
+            left += group
+    return matches, left
+
+
+_FINAL: Final = frozenset({"delivered", "undelivered", "expired", "rejected"})
+assert frozenset(OUTCOME_OF.values()) - {"unknown"} == _FINAL
+
+
+def _siblings(tx: Tx, tallies: Mapping[str, Tally], found: Sequence[Found]) -> dict[str, dict[tuple[int, int], str]]:
+    resent = sorted({one.message_id for one in found if tallies[one.message_id].attempts > 1})
+    parts: dict[str, dict[tuple[int, int], str]] = defaultdict(dict)
+    for message_id, number, attempt, state in queue.parts_of(tx, resent) if resent else []:
+        parts[message_id][(number, attempt)] = state
+    return parts
+
+
+def _has_final_sibling(parts: Mapping[tuple[int, int], str], one: Found) -> bool:
+    return any(
+        state in _FINAL for (number, attempt), state in parts.items() if number == one.number and attempt != one.attempt
+    )
+
+
+def _last_of_each(
+    moves: Sequence[tuple[str, int, int, str, str, str, int]],
+) -> list[tuple[str, int, int, str, str, str, int]]:
+    # A part may pass through `unknown` to a final state within one batch; one statement moves it once.
+    return list({row[:3]: row for row in moves}.values())
+
+
+def _row(
+    receipt: ReceivedReceipt, account: str, application_id: str | None, one: Found | None, effect: str
+) -> tuple[Any, ...]:
+    return (
+        receipt.row_id, account, receipt.bind, application_id, None if one is None else one.message_id,
+        None if one is None else one.number, None if one is None else one.attempt,
+        json.dumps(receipt.keys) if one is None else "[]", receipt.smsc_id, receipt.state, int(receipt.final),
+        receipt.stat, receipt.error, receipt.flags, "", effect, receipt.received_at,
+    )  # fmt: skip
+
+
+def _from_row(row: Sequence[Any]) -> ReceivedReceipt:
+    return ReceivedReceipt(
+        row[0],
+        tuple(json.loads(row[1])),
+        row[2],
+        row[3],
+        bool(row[4]),
+        row[5],
+        row[6],
+        row[7],
+        "",
+        row[8],
+        int(row[9]),
+    )
+
+
+# Statements.
+
+_key: Any = ReceiptKey.__table__  # type: ignore[attr-defined]
+_receipt: Any = ReceiptRow.__table__  # type: ignore[attr-defined]
+_orphan: Any = OrphanKey.__table__  # type: ignore[attr-defined]
+_part: Any = Part.__table__  # type: ignore[attr-defined]
+_message: Any = Message.__table__  # type: ignore[attr-defined]
+_ABOUT: Final = list(column_kinds(ReceiptRow)).index("about_fp")
+_KEPT: Final = ("id", "keys", "smsc_id", "state", "final", "stat", "error", "flags", "bind", "received_at")
+
+
+def _build_find(dialect: Dialect) -> Any:
+    given = dialect.given(row=int, account=str, key=str)
+    return (
+        select(given.c.row, _key.c.message_id, _key.c.number, _key.c.attempt, _part.c.state, _key.c.sent_at)
+        .select_from(given)
+        .join(_key, and_(_key.c.account == given.c.account, _key.c.key == given.c.key))
+        .join(
+            _part,
+            and_(
+                _part.c.message_id == _key.c.message_id,
+                _part.c.number == _key.c.number,
+                _part.c.attempt == _key.c.attempt,
+            ),
+        )
+        .where(_key.c.sent_at >= bindparam("since", type_=BigInteger()))
+    )
+
+
+def _build_awaiting(dialect: Dialect) -> Any:
+    given = dialect.given(account=str, key=str)
+    return (
+        select(*[_receipt.c[name] for name in _KEPT])
+        .select_from(given)
+        .join(_orphan, and_(_orphan.c.account == given.c.account, _orphan.c.key == given.c.key))
+        .join(_receipt, _receipt.c.id == _orphan.c.receipt_id)
+        .where(_receipt.c.message_id.is_(None))
+        .distinct()
+        .order_by(_receipt.c.received_at, _receipt.c.id)
+    )
+
+
+def _build_free(dialect: Dialect) -> Any:
+    given = dialect.given(id=str, application_id=str, message_id=str, part=int, attempt=int, effect=str)
+    return (
+        _receipt.update()
+        .where(_receipt.c.id == given.c.id, _receipt.c.message_id.is_(None))
+        .values({name: given.c[name] for name in ("application_id", "message_id", "part", "attempt", "effect")})
+    )
+
+
+def _build_drop_orphan_keys(dialect: Dialect) -> Any:
+    given = dialect.given(account=str, key=str, receipt_id=str)
+    return _orphan.delete().where(
+        tuple_(_orphan.c.account, _orphan.c.key, _orphan.c.receipt_id).in_(
+            select(given.c.account, given.c.key, given.c.receipt_id)
+        )
+    )
+
+
+_PUT_ORPHAN_KEYS: Final = insert_new(OrphanKey, **column_kinds(OrphanKey))
+_DROP_ORPHAN_KEYS: Final = Statement(_build_drop_orphan_keys)
+_FIND: Final = Statement(_build_find)
+_AWAITING: Final = Statement(_build_awaiting)
+_FREE: Final = Statement(_build_free)
+_INSERT: Final = insert_new(ReceiptRow, **column_kinds(ReceiptRow))
+_ABOUT_NUMBER: Final = Statement(
+    lambda _: (
+        select(*[_receipt.c[name] for name in _KEPT])
+        .where(
+            _receipt.c.message_id.is_(None),
+            _receipt.c.account == bindparam("account"),
+            _receipt.c.about_fp == bindparam("about"),
+        )
+        .order_by(_receipt.c.received_at, _receipt.c.id)
+    )
+)
+_DOUBTFUL: Final = Statement(
+    lambda _: select(_message.c.id, _message.c.recipient, _message.c.sent_at).where(
+        _message.c.state == "in_doubt",
+        _message.c.account == bindparam("account"),
+        _message.c.sent_at >= bindparam("since", type_=BigInteger()),
+    )
+)

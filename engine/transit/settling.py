@@ -1,0 +1,300 @@
+"""What an answer, a missing answer or a receipt makes of a message: pure decisions on a `Tally` loaded from its row.
+
+Intake loads tallies, applies what came in, and writes what changed with guarded moves. Nothing here waits, reads or
+writes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from engine.smpp.pdu import Disposition, Status
+from engine.smpp.receipts import MessageState
+from engine.store.moves import MESSAGE
+from engine.transit.classes import CLASSES, MOST_SUBMITS
+
+SECOND: Final = 1_000_000
+
+# What the row of a message holds, in the order in which `queue.LOAD` selects it.
+TALLY_COLUMNS: Final = (
+    "id", "application_id", "case_id", "category", "message_class", "lane", "route", "state", "recipient", "sender",
+    "reference", "parts", "open_parts", "unanswered", "attempts", "doubts", "throttles", "resend", "worst", "account",
+    "status", "reason", "number_unverified", "simulated", "sequence", "created_at", "due_at", "expires_at",
+    "accepted_at", "final_at",
+)  # fmt: skip
+
+# Which failure names a message of several parts: the later in this order.
+_WORSE: Final = {"delivered": 0, "expired": 1, "undelivered": 2, "rejected": 3}
+
+OUTCOME_OF: Final = {
+    MessageState.DELIVERED: "delivered",
+    MessageState.EXPIRED: "expired",
+    MessageState.DELETED: "undelivered",
+    MessageState.UNDELIVERABLE: "undelivered",
+    MessageState.REJECTED: "rejected",
+    MessageState.SKIPPED: "undelivered",
+    MessageState.UNKNOWN: "unknown",
+}
+
+_LONGEST_FULL: Final = 6  # doublings of a second
+_TEMPORARY_TRIES: Final = {Disposition.TMP: 5, Disposition.TMP_ONCE: 2}
+
+
+class Raised(NamedTuple):
+    """An event that a tally's change owes to the application's feed."""
+
+    type: str
+    sequence: int
+    state: str
+
+
+@dataclass(slots=True)
+class Tally:
+    """A message's row as loaded, changed in place; `was` is the state that the guarded write expects."""
+
+    id: str
+    application_id: str
+    case_id: str | None
+    category: str
+    message_class: str
+    lane: int
+    route: str
+    state: str
+    recipient: str
+    sender: str
+    reference: str | None
+    parts: int
+    open_parts: int
+    unanswered: int
+    attempts: int
+    doubts: int
+    throttles: int
+    resend: str | None
+    worst: str | None
+    account: str | None
+    status: int | None
+    reason: str | None
+    number_unverified: int
+    simulated: int
+    sequence: int
+    created_at: int
+    due_at: int | None
+    expires_at: int
+    accepted_at: int | None
+    final_at: int | None
+    was: str = ""
+    raised: list[Raised] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.was = self.state
+
+    def move(self, to: str, event: str | None = None) -> None:
+        """Change the state as the table of moves allows; raise the event `message.<event>`."""
+        if to != self.state:
+            MESSAGE.check(self.state, to)
+            self.state = to
+        if event is not None:
+            self.sequence += 1
+            self.raised.append(Raised(f"message.{event}", self.sequence, to))
+
+    def finish(self, state: str, now: int, reason: str | None = None) -> None:
+        """Move to a final state and raise its event."""
+        self.final_at = now
+        if reason is not None:
+            self.reason = reason
+        self.move(state, state)
+
+
+class Retry(NamedTuple):
+    """What a route still offers: whether another account may carry the message, and after how many microseconds."""
+
+    elsewhere: Callable[[Tally], str | None]  # the plan without the present account, if that leaves one
+    only_here: Callable[[Tally], str]  # the plan of the present account alone
+
+
+def answered(tally: Tally, part: tuple[int, int], disposition: Disposition, status: int, now: int, retry: Retry) -> str:
+    """Apply one submit_sm_resp for `part` (number, attempt) to a message; return the part's new state.
+
+    A throttled part goes back to the queue and costs no attempt; a temporary refusal waits with doubling pauses; a
+    refusal that another account might not share moves there; the rest is final. The late answer of an earlier attempt
+    changes its part alone.
+    """
+    number, attempt = part
+    if attempt == tally.attempts:
+        tally.unanswered = max(0, tally.unanswered - 1)
+        tally.status = status
+        if disposition is Disposition.OK:
+            _settle_answers(tally, now)
+        elif tally.parts > 1:
+            _one_part_refused(tally, number, disposition, now, retry)
+        else:
+            _refused(tally, disposition, now, retry)
+    return "accepted" if disposition is Disposition.OK else "refused"
+
+
+def _awaits_answer(tally: Tally) -> bool:
+    # A message queued for its second submit still learns from the late answer to the first.
+    return tally.state in {"on_wire", "in_doubt"} or (tally.state in {"queued", "waiting"} and tally.doubts > 0)
+
+
+def _settle_answers(tally: Tally, now: int) -> None:
+    if tally.unanswered or not _awaits_answer(tally):
+        return
+    if tally.resend and tally.state == "on_wire":
+        tally.attempts -= 1
+        _requeue(tally, now)
+    elif tally.reason == "partial":
+        tally.finish("rejected", now)
+    else:
+        tally.accepted_at = tally.accepted_at or now
+        tally.due_at = None
+        tally.resend = None
+        tally.move("accepted", "accepted")
+        if tally.open_parts == 0 and tally.worst is not None:
+            tally.finish(tally.worst, now)
+
+
+def _requeue(tally: Tally, now: int) -> None:
+    if tally.expires_at <= now:
+        tally.finish("expired", now, "expired_before_send")
+    else:
+        tally.move("queued")
+
+
+def _wait(tally: Tally, now: int, pause: int) -> None:
+    tally.due_at = now + pause
+    if tally.due_at >= tally.expires_at:
+        tally.due_at = None
+        tally.finish("expired", now, "expired_before_send")
+    else:
+        tally.move("waiting")
+
+
+def _refused(tally: Tally, disposition: Disposition, now: int, retry: Retry) -> None:
+    if not _awaits_answer(tally):
+        return
+    if tally.state in {"queued", "waiting"}:
+        if disposition is Disposition.PERM:
+            tally.finish("rejected", now, "refused")
+        return
+    if disposition in {Disposition.THR, Disposition.SES}:
+        tally.attempts -= 1
+        tally.throttles += disposition is Disposition.THR
+        if tally.status == Status.ESME_RMSGQFUL:
+            # Full for this destination: it waits alone, and the others go on (C2).
+            _wait(tally, now, SECOND << min(tally.throttles, _LONGEST_FULL))
+        else:
+            _requeue(tally, now)
+        return
+    other = retry.elsewhere(tally)
+    if disposition in _TEMPORARY_TRIES and tally.attempts < _TEMPORARY_TRIES[disposition]:
+        if other is not None:
+            tally.route = other
+        _wait(tally, now, SECOND << (tally.attempts - 1))
+        return
+    if disposition is not Disposition.PERM and other is not None:
+        tally.route = other
+        _requeue(tally, now)
+        return
+    tally.finish("rejected", now, "refused")
+
+
+def _one_part_refused(tally: Tally, number: int, disposition: Disposition, now: int, retry: Retry) -> None:
+    if disposition in {Disposition.THR, Disposition.SES, Disposition.TMP}:
+        # The refused part never reached a handset: it alone goes out again, same reference, same account.
+        waiting = [] if tally.resend is None else [int(part) for part in tally.resend.split(",")]
+        tally.resend = ",".join(str(part) for part in sorted({*waiting, number}))
+        tally.throttles += disposition is Disposition.THR
+        tally.route = retry.only_here(tally)
+    else:
+        tally.reason = "partial"
+        tally.resend = None
+    _settle_answers(tally, now)
+
+
+def unanswered(tally: Tally, now: int) -> None:
+    """Apply a submit_sm that got no answer: the message is in doubt, and its class says until when."""
+    if tally.state == "on_wire":
+        tally.doubts += 1
+        tally.due_at = now + int(CLASSES[tally.message_class].doubt.hold_s * SECOND)
+        tally.move("in_doubt", "in_doubt")
+
+
+def resolve_doubt(tally: Tally, now: int, elsewhere: str | None, only_here: str, doubtful: list[int]) -> None:
+    """Decide a message in doubt whose hold is over: send once more, or leave it visible until its life ends.
+
+    A message of one part prefers another account (`elsewhere`); of several, only the `doubtful` parts go again,
+    through the same account and with the same reference.
+    """
+    policy = CLASSES[tally.message_class].doubt
+    left = tally.expires_at - now
+    if not policy.resends or tally.attempts >= MOST_SUBMITS or left <= policy.least_life_s * SECOND:
+        tally.due_at = None
+        return
+    tally.due_at = None
+    if tally.parts > 1:
+        tally.resend = ",".join(str(part) for part in doubtful)
+        tally.route = only_here
+    elif elsewhere is not None:
+        tally.route = elsewhere
+    tally.move("queued")
+
+
+class PartFacts(NamedTuple):
+    """What a receipt needs to know of the part that it names."""
+
+    number: int
+    attempt: int
+    state: str
+    sibling_final: bool  # another attempt at the same part is final already
+
+
+def received(tally: Tally, part: PartFacts, state: MessageState, now: int, error: str) -> tuple[str, str | None]:
+    """Apply a receipt to a message; return its effect and the part's new state, if it has one.
+
+    Effects: `applied`, `noted` (not final), `duplicate`, `contradicts` (a second, different final: the first stays).
+    """
+    outcome = OUTCOME_OF.get(state)
+    if outcome is None:
+        return "noted", None
+    if part.state in _WORSE:
+        return ("duplicate" if part.state == outcome else "contradicts"), None
+    if outcome == "unknown":
+        if part.state == "unknown":
+            return "duplicate", None
+        if tally.open_parts <= 1 and tally.state in {"accepted", "in_doubt"}:
+            tally.move("unknown", "unknown")
+        return "applied", "unknown"
+    if part.sibling_final:
+        return "duplicate", outcome
+    tally.open_parts = max(0, tally.open_parts - 1)
+    tally.reason = tally.reason if outcome == "delivered" else (error or outcome)
+    if tally.worst is None or _WORSE[outcome] > _WORSE[tally.worst]:
+        tally.worst = outcome
+    if tally.state == "in_doubt":
+        # A receipt proves that the submit arrived, whatever became of its answer.
+        tally.unanswered = max(0, tally.unanswered - 1)
+        if tally.open_parts and not tally.unanswered:
+            tally.accepted_at = tally.accepted_at or now
+            tally.move("accepted", "accepted")
+    if tally.open_parts == 0 and tally.state in {"accepted", "in_doubt", "unknown", "queued", "waiting"}:
+        tally.due_at = None
+        tally.finish(tally.worst, now)
+    return "applied", outcome
+
+
+def overdue(tally: Tally, now: int) -> None:
+    """Apply the end of a message's life: what was never sent expires, what was sent and told of by nobody is
+    unknown.
+    """
+    if tally.state in {"queued", "waiting"}:
+        tally.finish("expired", now, "expired_before_send")
+    elif tally.state in {"accepted", "in_doubt"}:
+        tally.due_at = None
+        tally.final_at = now
+        tally.move("unknown", "unknown")
+
+
+def tally_of(row: tuple[Any, ...]) -> Tally:
+    """Return the tally of a row selected in the order of `TALLY_COLUMNS`."""
+    return Tally(*row)

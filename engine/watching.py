@@ -1,0 +1,91 @@
+"""Turns what lines, intake and duties report into log events and metrics; no text, code or number passes here.
+
+The composition root hands these functions to the parts; nothing here decides or waits.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from engine.clock import SECOND, Clock
+from engine.duties.rounds import Done
+from engine.logs import logger, once_per
+from engine.metrics import Metrics
+from engine.smpp.pdu import status_name
+from engine.transit.claiming import InFlight
+from engine.transit.classes import Lane
+from engine.transit.intake import TakenIn
+from engine.transit.lines import Watch
+
+_log = logger("transit")
+_duties = logger("duties")
+LANE_NAMES: Final = {int(lane): lane.name.lower() for lane in Lane}
+_ALARM_EVERY_S: Final = 10.0
+
+
+def watch(metrics: Metrics, clock: Clock) -> Watch:
+    """Return what lines report to."""
+    rare = once_per(_ALARM_EVERY_S, clock.monotonic)
+
+    def alarm(line: str, kind: str, detail: str) -> None:
+        account, _, bind = line.partition("/")
+        metrics.link_losses.labels(account, bind, kind).inc()
+        if rare.due(f"{line} {kind}") is not None:
+            _log.warning("line.alarm", account=account, bind=bind, kind=kind, cause=detail)
+
+    def answered(account: str, lane: int, status: int, seconds: float) -> None:
+        _answered(metrics, account, lane, status, seconds)
+
+    def bound(line: str, up: bool) -> None:
+        account, _, bind = line.partition("/")
+        metrics.sessions.labels(account, bind).set(int(up))
+        _log.info("line.bound" if up else "line.lost", account=account, bind=bind)
+
+    def flagged(line: str, kind: str) -> None:
+        account, _, bind = line.partition("/")
+        metrics.protocol_errors.labels(account, bind, kind).inc()
+
+    return Watch(alarm, answered, bound, flagged)
+
+
+def _answered(metrics: Metrics, account: str, lane: int, status: int, seconds: float) -> None:
+    bind = LANE_NAMES[lane]
+    metrics.response_time.labels(account, bind).observe(seconds)
+    metrics.responses.labels(account, bind, status_name(status)).inc()
+
+
+def sent(metrics: Metrics) -> Callable[[str, Sequence[InFlight], int], None]:
+    """Return what counts submits that were written, and the time from acceptance to the wire."""
+
+    def count(account: str, tokens: Sequence[InFlight], at: int) -> None:
+        for token in tokens:
+            lane = LANE_NAMES[token.lane]
+            metrics.submitted.labels(lane, account, "").inc()
+            if token.number == 1 and token.attempt == 1:
+                metrics.accept_to_wire.labels(lane, account, "").observe((at - token.created_at) / SECOND)
+
+    return count
+
+
+def taken(metrics: Metrics) -> Callable[[str, TakenIn], None]:
+    """Return what counts a committed batch of one account."""
+
+    def count(account: str, batch: TakenIn) -> None:
+        if batch.applied:
+            metrics.receipts.labels(account, "applied").inc(batch.applied)
+        if batch.orphans:
+            metrics.orphans.labels(account).inc(batch.orphans)
+        if batch.doubted:
+            metrics.in_doubt.labels("all", account).inc(batch.doubted)
+
+    return count
+
+
+def duty_done(name: str, done: Done) -> None:
+    """Log a duty that changed rows."""
+    if done.rows:
+        _duties.info("duty.done", duty=name, rows=done.rows)
+
+
+def duty_failed(name: str, error: BaseException) -> None:
+    """Log a duty's failure; the next round tries again."""
+    _duties.error("duty.failed", duty=name, exc=error)

@@ -1,0 +1,1 @@
+"""The other end of the wire: an SMSC that can behave and misbehave on command."""

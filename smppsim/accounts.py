@@ -1,0 +1,170 @@
+"""Accounts at run time: who may bind and how often, which behaviour a destination meets, what waits for a receiver.
+
+It counts and looks up; it sends nothing. Made by `smsc` from the settings, asked by `smsc`, `submission` and
+`delivery`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hmac
+import random
+import re
+from collections import Counter, deque
+from typing import TYPE_CHECKING, Any
+
+from engine.smpp.pdu import Status
+from smppsim.behaviour import AccountSettings, Behaviour, Link, Rule
+from smppsim.session import Session
+
+if TYPE_CHECKING:
+    from smppsim.delivery import Delivery
+
+_SECOND = 1.0
+
+
+class Account:
+    """One customer of the operator and its sessions."""
+
+    def __init__(self, settings: AccountSettings, seed: int, waiting: int) -> None:
+        self.system_id = settings.system_id
+        self._password = settings.password.encode()
+        self.numbers = tuple(_pattern(number) for number in settings.numbers)
+        self.behaviour = settings.behaviour
+        self.link = settings.link
+        # Dice of its own, so that one account's traffic does not change another one's luck.
+        self.dice = random.Random(f"{seed}:{settings.system_id}")  # noqa: S311 - reproducible by intent
+        self.sessions: list[Session] = []
+        self.waiting: deque[Delivery] = deque(maxlen=waiting)
+        self.pending: Counter[bytes] = Counter()
+        """Undelivered messages by destination, counted only where a `queue_limit` asks for it."""
+        self.refused_until = 0.0
+        self.refused_with = Status.ESME_ROK
+        self.throttled_until = 0.0
+        self.throttled_share = 1.0
+        self.submits = 0
+        self.busiest_second = 0
+        """Most submits that arrived within one second."""
+        self.most_sessions = 0
+        self.widest_window = 0
+        """Most submits that one session had unanswered."""
+        self._ghosts: list[float] = []
+        self._arrivals: deque[float] = deque()
+        self._taken: deque[float] = deque()
+        self._turn = 0
+        self._rules: list[tuple[re.Pattern[bytes], Rule, Behaviour]] = []
+        for rule in reversed(settings.rules):
+            self.add_rule(rule)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """In the order in which they are tried."""
+        return tuple(rule for _, rule, _ in self._rules)
+
+    def admits(self, password: bytes) -> bool:
+        """Whether the password is right."""
+        return hmac.compare_digest(self._password, password)
+
+    # -- behaviour ------------------------------------------------------------------------------------------
+
+    def behaviour_for(self, destination: bytes) -> Behaviour:
+        """What a message to `destination` meets."""
+        for pattern, _, behaviour in self._rules:
+            if pattern.fullmatch(destination):
+                return behaviour
+        return self.behaviour
+
+    def change(self, behaviour: dict[str, Any] | None, link: dict[str, Any] | None) -> None:
+        """Change some fields of either; ValidationError leaves both as they were."""
+        new_behaviour = self.behaviour.changed(behaviour or {})
+        new_link = self.link.changed(link or {})
+        self.behaviour, self.link = new_behaviour, new_link
+        rules = [(rule, new_behaviour.changed(rule.behaviour)) for rule in self.rules]
+        self._rules = [(_pattern(rule.destination), rule, merged) for rule, merged in rules]
+
+    def add_rule(self, rule: Rule) -> None:
+        """Put a rule first; one for the same pattern is extended by it."""
+        changes = dict(rule.behaviour)
+        for _, known, _ in self._rules:
+            if known.destination == rule.destination:
+                changes = {**known.behaviour, **changes}
+        merged = Rule(destination=rule.destination, behaviour=changes)
+        effective = self.behaviour.changed(changes)
+        self._rules = [row for row in self._rules if row[1].destination != rule.destination]
+        self._rules.insert(0, (_pattern(rule.destination), merged, effective))
+
+    def reset(self, behaviour: Behaviour, link: Link, rules: tuple[Rule, ...]) -> None:
+        """Back to these settings, all faults over."""
+        self.behaviour, self.link, self._rules = behaviour, link, []
+        for rule in reversed(rules):
+            self.add_rule(rule)
+        self.refused_until = self.throttled_until = 0.0
+        self._ghosts.clear()
+
+    # -- sessions -------------------------------------------------------------------------------------------
+
+    def refuses_bind(self, now: float) -> int:
+        """The status that a bind with the right password gets at `now`, ESME_ROK if it may bind."""
+        if now < self.refused_until:
+            return self.refused_with
+        if self.link.bind_status:
+            return self.link.bind_status
+        self._ghosts = [until for until in self._ghosts if until > now]
+        if len(self.sessions) + len(self._ghosts) >= self.link.max_binds:
+            return self.link.bind_limit_status
+        return Status.ESME_ROK
+
+    def joined(self, session: Session) -> None:
+        """A session has bound."""
+        self.sessions.append(session)
+        self.most_sessions = max(self.most_sessions, len(self.sessions))
+
+    def left(self, session: Session, *, cleanly: bool, now: float) -> None:
+        """A session has ended; without unbind its ghost may keep the place."""
+        if session in self.sessions:
+            self.sessions.remove(session)
+            if not cleanly and self.link.ghost_s:
+                self._ghosts.append(now + self.link.ghost_s)
+
+    def receiver(self, origin: Session | None, choice: str) -> Session | None:
+        """Where a deliver_sm goes out: `same`, `sibling` or `any` as seen from `origin`; None if nothing receives."""
+        if choice == "same" and origin is not None and origin.receives and not origin.over:
+            return origin
+        receivers = [session for session in self.sessions if session.receives]
+        if choice == "sibling":
+            receivers = [session for session in receivers if session is not origin] or receivers
+        if not receivers:
+            return None
+        self._turn += 1
+        return receivers[self._turn % len(receivers)]
+
+    # -- limits ---------------------------------------------------------------------------------------------
+
+    def arrived(self, now: float) -> None:
+        """Count a submit, taken or not."""
+        self.submits += 1
+        arrivals = self._arrivals
+        arrivals.append(now)
+        while arrivals[0] <= now - _SECOND:
+            arrivals.popleft()
+        if len(arrivals) > self.busiest_second:
+            self.busiest_second = len(arrivals)
+
+    def throttles(self, now: float) -> bool:
+        """Whether the rate or a throttle window refuses a submit at `now`; if not, it is counted as taken."""
+        if now < self.throttled_until and (self.throttled_share >= 1 or self.dice.random() < self.throttled_share):
+            return True
+        rate = self.link.rate
+        if rate is None:
+            return False
+        taken = self._taken
+        while taken and taken[0] <= now - _SECOND:
+            taken.popleft()
+        if len(taken) >= rate:
+            return True
+        taken.append(now)
+        return False
+
+
+def _pattern(glob: str) -> re.Pattern[bytes]:
+    return re.compile(fnmatch.translate(glob.removeprefix("+")).encode("latin-1"))

@@ -1,0 +1,142 @@
+"""The `smppsim` command: serve a simulated operator on loopback and say how to reach it.
+
+It reads options and a settings file, starts the simulator with the real clock, and prints; nothing else runs
+it. `check` and the other doors of the simulator come beside `serve`.
+"""
+
+import gc
+import json
+import secrets
+import sys
+import time
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import trio
+import typer
+from hypercorn.config import Config
+from hypercorn.trio import serve as serve_http
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from smppsim.behaviour import AccountSettings, Behaviour, SimulatorSettings
+from smppsim.control import control_app
+from smppsim.simulator import Simulator
+
+_GC = 50_000, 20, 50
+"""Rarer collections: a pause of the simulator looks like a slow operator to whoever measures."""
+_LOOPBACK = "127.0.0.1"
+_ANY = "0.0.0.0"  # noqa: S104 - only with --listen-any
+
+app = typer.Typer(help="An SMPP operator that behaves, and misbehaves, on command.", no_args_is_help=True)
+
+
+@app.callback()
+def _commands() -> None:
+    """Keeps `serve` a command of its own while it is the only one."""
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option(help="SMPP port; 0 takes any free one.", min=0, max=65535)] = 2775,
+    http_port: Annotated[int, typer.Option(help="Port of the control API; 0 takes any.", min=0, max=65535)] = 0,
+    account: Annotated[
+        list[str] | None, typer.Option(help="NAME:PASSWORD or NAME (a password is made up); repeatable.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="A TOML file: accounts, behaviour, links, rules, bounds.", exists=True)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of every chance there is; the same seed, the same run.")] = 0,
+    response_delay: Annotated[float, typer.Option(help="Seconds before an answer, for accounts given here.")] = 0.0,
+    receipt_delay: Annotated[
+        float, typer.Option(help="Seconds from the answer to the receipt, for accounts given here.")
+    ] = 1.0,
+    listen_any: Annotated[
+        bool, typer.Option("--listen-any", help="Listen on every interface, not on loopback only.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON line, as when the output is no terminal.")
+    ] = False,
+) -> None:
+    """Serve an SMSC and its HTTP control API until interrupted."""
+    try:
+        behaviour = Behaviour.model_validate({"response_delay": response_delay, "receipt_delay": receipt_delay})
+        chosen = _read_settings(settings, account or [], behaviour)
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        typer.echo(_complaint(error), err=True)
+        raise typer.Exit(2) from None
+    try:
+        trio.run(_serve, chosen, seed, port, http_port, listen_any, as_json or not sys.stdout.isatty())
+    except* KeyboardInterrupt:
+        pass
+    except* OSError as errors:
+        typer.echo(f"cannot listen: {errors.exceptions[0]}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _complaint(error: ValidationError | tomllib.TOMLDecodeError) -> str:
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return f"settings: {error}"
+    rows = error.errors(include_url=False, include_context=False, include_input=False)
+    return "\n".join(f"settings: {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)
+
+
+def _read_settings(file: Path | None, accounts: list[str], behaviour: Behaviour) -> SimulatorSettings:
+    """The file's settings and the accounts given as options; one account with a password of chance if neither."""
+    read: dict[str, Any] = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
+    given = list(read.pop("accounts", []))
+    for name, _, password in (text.partition(":") for text in accounts or ([] if given else ["demo"])):
+        # Eight characters are all that SMPP's password field promises to carry.
+        given.append(
+            AccountSettings(system_id=name, password=password or secrets.token_urlsafe(6), behaviour=behaviour)
+        )
+    return SimulatorSettings.model_validate({**read, "accounts": given})
+
+
+async def _serve(
+    settings: SimulatorSettings, seed: int, port: int, http_port: int, listen_any: bool, as_json: bool
+) -> None:
+    host = _ANY if listen_any else _LOOPBACK
+    simulator = Simulator(settings, seed=seed, wall=_wall)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(simulator.run)
+        smpp_port = await simulator.listen(host, port)
+        config = Config()
+        config.bind = [f"{host}:{http_port}"]
+        config.accesslog = config.errorlog = None
+        urls = await nursery.start(_http, control_app(simulator, any_host=listen_any), config)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*_GC)
+        _announce(settings, host, smpp_port, urls[0], seed, as_json)
+
+
+async def _http(app: Any, config: Config, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
+    # Never triggered: the server ends with the nursery, and signals stay trio's.
+    await serve_http(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status)
+
+
+def _wall() -> int:
+    return time.time_ns() // 1000  # noqa: TID251 - the simulator's own clock
+
+
+def _announce(settings: SimulatorSettings, host: str, port: int, http: str, seed: int, as_json: bool) -> None:
+    if as_json:
+        accounts = [{"system_id": account.system_id, "password": account.password} for account in settings.accounts]
+        line = {"host": host, "port": port, "http": http, "seed": seed, "accounts": accounts}
+        print(json.dumps(line), flush=True)
+        return
+    table = Table(title="smppsim", show_header=False)
+    table.add_row("SMPP", f"{host}:{port}")
+    table.add_row("control API", f"{http}/docs")
+    table.add_row("seed", str(seed))
+    for account in settings.accounts:
+        table.add_row("account", f"{account.system_id} / {account.password}")
+    Console().print(table)
+
+
+def main() -> None:
+    """Entry point."""
+    app()

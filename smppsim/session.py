@@ -1,0 +1,143 @@
+"""One session as the SMSC sees it: frames in, octets out, sequence numbers, what is still owed on either side.
+
+Sans-IO: it is fed octets and holds an outbox; `server` moves both over a stream and `smsc` decides what each
+PDU means. It shares no code with the engine's session, so that it can misbehave.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from engine.smpp.pdu import FrameBuffer, Pdu, commands, encode
+from engine.smpp.states import BindState
+from smppsim.behaviour import Cut
+from smppsim.pdulog import IN, OUT, PduLog, without_password
+
+if TYPE_CHECKING:
+    from smppsim.accounts import Account
+    from smppsim.delivery import Delivery
+
+_LAST_SEQUENCE = 0x7FFFFFFF
+_SECRETIVE = commands.BINDS | {commands.OUTBIND}
+_RECEIVING = frozenset({BindState.BOUND_RX, BindState.BOUND_TRX})
+_SUBMITTING = frozenset({BindState.BOUND_TX, BindState.BOUND_TRX})
+
+
+class Session:
+    """A connection from a client, bound or not."""
+
+    __slots__ = (
+        "_frames",
+        "_log",
+        "_sequence",
+        "_written",
+        "account",
+        "cut",
+        "delivery_check",
+        "enquiries",
+        "heard_at",
+        "mute_until",
+        "number",
+        "outbox",
+        "outstanding",
+        "over",
+        "peer",
+        "ready",
+        "state",
+        "unanswered",
+        "unbinding",
+        "version",
+        "violations",
+        "widest",
+    )
+
+    def __init__(self, number: int, peer: str, log: PduLog, written: list[Session], now: float) -> None:
+        self.number = number
+        self.peer = peer
+        self.state = BindState.OPEN
+        self.account: Account | None = None
+        self.version = 0x34
+        self.outbox: list[bytes] = []
+        self.outstanding: dict[int, tuple[Delivery, float]] = {}
+        """Our deliver_sm without an answer: sequence → what and when."""
+        self.ready: deque[Delivery] = deque()
+        """What waits for room in the deliver window."""
+        self.delivery_check = False
+        self.unanswered = 0
+        """The client's submits that we have not answered yet."""
+        self.widest = 0
+        self.violations = 0
+        self.enquiries = 0
+        """Our enquire_links without an answer."""
+        self.unbinding = False
+        self.heard_at = now
+        self.mute_until = 0.0
+        """Until then nothing is read and nothing written."""
+        self.cut: Cut | None = None
+        """How the link shall end, once that is decided."""
+        self.over = False
+        """The operator has forgotten this session."""
+        self._frames = FrameBuffer()
+        self._log = log
+        self._written = written
+        self._sequence = 0
+
+    @property
+    def receives(self) -> bool:
+        """Whether deliver_sm may go out here."""
+        return self.state in _RECEIVING
+
+    @property
+    def submits(self) -> bool:
+        """Whether submit_sm may come in here."""
+        return self.state in _SUBMITTING
+
+    @property
+    def pending(self) -> int:
+        """Octets of a frame that has begun and not ended."""
+        return self._frames.pending
+
+    def is_cut(self) -> bool:
+        """Whether the end of the link is decided."""
+        return self.cut is not None
+
+    def feed(self, data: bytes, now: float) -> list[bytes]:
+        """The frames that `data` completes; FramingError as FrameBuffer, the good frames on it."""
+        self.heard_at = now
+        return self._frames.feed(data)
+
+    def log_in(self, frame: bytes, command_id: int, now: float) -> None:
+        """Keep a received frame in the PDU log."""
+        if command_id in _SECRETIVE:
+            frame = without_password(frame)
+        self._log.add((now, self.number, IN, frame))
+
+    def write(self, frame: bytes, now: float) -> None:
+        """Put octets into the outbox; a black hole swallows them."""
+        if self.cut is Cut.black_hole or self.cut is Cut.stall or self.over:
+            return
+        if not self.outbox:
+            self._written.append(self)
+        self.outbox.append(frame)
+        self._log.add((now, self.number, OUT, frame))
+
+    def request(self, pdu: Pdu, now: float) -> int:
+        """Send a request of ours; its sequence number."""
+        sequence = self.next_sequence()
+        self.write(encode(pdu, sequence), now)
+        return sequence
+
+    def next_sequence(self) -> int:
+        """1 to 0x7FFFFFFF, then 1 again."""
+        self._sequence = self._sequence + 1 if self._sequence < _LAST_SEQUENCE else 1
+        return self._sequence
+
+    def sever(self, how: Cut) -> None:
+        """Decide the end of the link; the first decision to close stands."""
+        if self.cut in (Cut.close, Cut.reset):
+            return
+        if how is not Cut.close:
+            self.outbox.clear()
+        self.cut = how
+        self._written.append(self)

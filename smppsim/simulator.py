@@ -1,0 +1,369 @@
+"""The composition: one operator, its shell, and every handle a test or the control API has on it.
+
+Nothing is decided here. Tests hold a `Simulator` under either clock; `cli` serves one over TCP.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import trio
+
+from engine.smpp.pdu import DataSm, DeliverSm, Unbind
+from smppsim.accounts import Account
+from smppsim.behaviour import Cut, Outcome, Rule, SimulatorSettings
+from smppsim.delivery import Delivery
+from smppsim.handsets import InboxMessage, Part, code_in, handset_key, write_reply
+from smppsim.messages import Message
+from smppsim.pdulog import LoggedPdu
+from smppsim.receipts import write_receipt
+from smppsim.server import Server
+from smppsim.session import Session
+from smppsim.smsc import Smsc
+from smppsim.stats import Stats
+from smppsim.submission import Response
+
+_START_US: Final = 1_767_225_600_000_000  # 2026-01-01: where the wall clock of a run without one begins
+_REFERENCES: Final = 0x10000
+
+
+class NoRoute(LookupError):
+    """No account receives replies to this number."""
+
+
+class Handset:
+    """One phone."""
+
+    def __init__(self, simulator: Simulator, number: str) -> None:
+        self._simulator = simulator
+        self.number = number
+
+    @property
+    def messages(self) -> list[InboxMessage]:
+        """The inbox, oldest first."""
+        return self._simulator.smsc.handsets.messages(self.number)
+
+    @property
+    def parts(self) -> list[Part]:
+        """What arrived, PDU by PDU."""
+        return self._simulator.smsc.handsets.parts(self.number)
+
+    @property
+    def code(self) -> str | None:
+        """The code in the latest message that has one."""
+        found = [code_in(message.text) for message in self.messages]
+        return next((code for code in reversed(found) if code), None)
+
+    async def wait(self, count: int = 1) -> list[InboxMessage]:
+        """The inbox as soon as it holds `count` complete messages."""
+        await self._simulator.until(lambda: sum(message.complete for message in self.messages) >= count)
+        return self.messages
+
+    def reply(
+        self,
+        text: str,
+        to: str | None = None,
+        *,
+        account: str | None = None,
+        source: str | None = None,
+        source_form: tuple[int, int] = (1, 1),
+    ) -> list[DeliverSm]:
+        """Answer the latest message, or write `to` another number of ours; the deliver_sm that were queued.
+
+        `account`: whose receivers get it, else as its settings or the last message say. `source` and
+        `source_form` (TON, NPI) write the handset's number in another form. NoRoute, TooManyParts.
+        """
+        return self._simulator.reply(self.number, text, to, account, source, source_form)
+
+
+class Simulator:
+    """An SMSC on a leash. `await nursery.start(simulator.run)` first, then connect or listen.
+
+    `wall` gives UTC microseconds; without one, it starts at a fixed instant and follows trio's clock.
+    """
+
+    def __init__(
+        self,
+        settings: SimulatorSettings | None = None,
+        *,
+        seed: int = 0,
+        wall: Callable[[], int] | None = None,
+    ) -> None:
+        self._origin: float | None = None
+        self.smsc = Smsc(settings or SimulatorSettings(), seed, wall or self._own_wall)
+        self.server = Server(self.smsc)
+        self.refuse_connections = False
+        self._nursery: trio.Nursery | None = None
+        self._reference = 0
+
+    def _own_wall(self) -> int:
+        if self._origin is None:
+            self._origin = trio.current_time()
+        return _START_US + round((trio.current_time() - self._origin) * 1_000_000)
+
+    # -- running --------------------------------------------------------------------------------------------
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                await self.server.tick()
+        finally:
+            self._nursery = None
+
+    @property
+    def _running(self) -> trio.Nursery:
+        if self._nursery is None:
+            raise RuntimeError("the simulator is not running")
+        return self._nursery
+
+    def connect(self) -> trio.abc.HalfCloseableStream:
+        """A client's end of a new connection in memory; ConnectionRefusedError while they are refused."""
+        if self.refuse_connections:
+            raise ConnectionRefusedError("the simulator refuses connections")
+        from trio.testing import memory_stream_pair  # only runs in memory need it
+
+        client, ours = memory_stream_pair()
+        self._running.start_soon(self.serve_stream, ours)
+        return client
+
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
+        """Be the operator on any stream."""
+        await self.server.serve_stream(stream)
+
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listen on TCP; the port. OSError if it is taken."""
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        await self._running.start(trio.serve_listeners, self._accept, listeners)
+        bound: int = listeners[0].socket.getsockname()[1]
+        return bound
+
+    async def _accept(self, stream: trio.SocketStream) -> None:
+        if self.refuse_connections:
+            await trio.aclose_forcefully(stream)
+        else:
+            await self.server.serve_socket(stream)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until `condition()` holds; it is asked again whenever anything has happened."""
+        while not condition():
+            await self.server.change()
+
+    # -- looking --------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> Stats:
+        """Counters."""
+        return self.smsc.stats
+
+    @property
+    def sessions(self) -> list[Session]:
+        """Every connection, bound or not."""
+        return list(self.smsc.sessions.values())
+
+    @property
+    def pdus(self) -> list[LoggedPdu]:
+        """The PDU log, oldest first."""
+        return list(self.smsc.log)
+
+    def account(self, system_id: str) -> Account:
+        """KeyError for an unknown one."""
+        return self.smsc.accounts[system_id]
+
+    def handset(self, number: str) -> Handset:
+        """The phone with this number, in any usual spelling of E.164."""
+        return Handset(self, number)
+
+    def deliveries(self) -> Counter[tuple[str, str]]:
+        """How often each (number, text) really reached a handset."""
+        return self.smsc.handsets.deliveries()
+
+    # -- changing behaviour ---------------------------------------------------------------------------------
+
+    def behave(self, account: str | None = None, destination: str | None = None, **changes: Any) -> None:
+        """Change fields of Behaviour from now on, for one account or all, for one destination pattern or all."""
+        rule = None if destination is None else Rule(destination=destination, behaviour=changes)
+        for each in self._accounts(account):
+            if rule is None:
+                each.change(changes, None)
+            else:
+                each.add_rule(rule)
+
+    def link(self, account: str | None = None, **changes: Any) -> None:
+        """Change fields of Link from now on."""
+        for each in self._accounts(account):
+            each.change(None, changes)
+            self.smsc.handsets.alphabets[each.system_id] = each.link.alphabet
+
+    def _accounts(self, system_id: str | None) -> Iterable[Account]:
+        return list(self.smsc.accounts.values()) if system_id is None else [self.account(system_id)]
+
+    # -- held responses -------------------------------------------------------------------------------------
+
+    @property
+    def held(self) -> list[Response]:
+        """Responses of `response="hold"`, oldest first."""
+        return list(self.smsc.submissions.held)
+
+    def release(self, *responses: Response, status: int | None = None) -> None:
+        """Give these held responses in this order, or all; with another status, the messages were refused."""
+        for response in responses or self.held:
+            self.smsc.submissions.release(response, trio.current_time(), status)
+        self.server.stir()
+
+    # -- faults ---------------------------------------------------------------------------------------------
+
+    def _links(self, account: str | None, session: int | None) -> list[Session]:
+        if account is not None:
+            self.account(account)
+        return [
+            each
+            for each in self.sessions
+            if (account is None or (each.account is not None and each.account.system_id == account))
+            and (session is None or each.number == session)
+        ]
+
+    def drop(self, account: str | None = None, how: Cut | str = Cut.close, session: int | None = None) -> int:
+        """End links from our side; how many."""
+        links = self._links(account, session)
+        for each in links:
+            self.smsc.cut(each, Cut(how), trio.current_time())
+        self.server.stir()
+        return len(links)
+
+    def mute(self, for_s: float, account: str | None = None, session: int | None = None) -> int:
+        """Neither read nor write for a while, then go on as if nothing had been."""
+        links = self._links(account, session)
+        for each in links:
+            each.mute_until = trio.current_time() + for_s
+        return len(links)
+
+    def unbind(self, account: str | None = None, session: int | None = None) -> int:
+        """Send unbind without being asked; the link closes after the answer."""
+        links = [each for each in self._links(account, session) if each.account is not None]
+        for each in links:
+            each.unbinding = True
+            each.request(Unbind(), trio.current_time())
+        self.server.stir()
+        return len(links)
+
+    def refuse_binds(self, status: int, for_s: float, account: str | None = None) -> None:
+        """Answer binds with `status` for a while."""
+        for each in self._accounts(account):
+            each.refused_until = trio.current_time() + for_s
+            each.refused_with = status
+
+    def ghost(self, for_s: float, account: str | None = None) -> None:
+        """Lose every session and take it for alive for a while: binds get 0x05."""
+        self.drop(account, Cut.reset)
+        self.refuse_binds(0x05, for_s, account)
+
+    def throttle(self, for_s: float, share: float = 1.0, account: str | None = None) -> None:
+        """Answer submits (a share of them) with ESME_RTHROTTLED for a while."""
+        for each in self._accounts(account):
+            each.throttled_until = trio.current_time() + for_s
+            each.throttled_share = share
+
+    def send_raw(self, octets: bytes, account: str | None = None, session: int | None = None) -> int:
+        """Write any octets, legal or not, onto links."""
+        links = self._links(account, session)
+        for each in links:
+            each.write(octets, trio.current_time())
+        self.server.stir()
+        return len(links)
+
+    def reset(self) -> None:
+        """Back to the settings: links closed, inboxes, log and counters empty, faults over. Ids go on."""
+        self.drop()
+        smsc = self.smsc
+        smsc.agenda.clear()
+        smsc.submissions.held.clear()
+        smsc.messages.clear()
+        smsc.handsets.clear()
+        smsc.log.clear()
+        for name in Stats.__slots__:
+            setattr(smsc.stats, name, 0)
+        for settings in smsc.settings.accounts:
+            account = self.account(settings.system_id)
+            account.reset(settings.behaviour, settings.link, settings.rules)
+            account.waiting.clear()
+            account.pending.clear()
+            smsc.handsets.alphabets[account.system_id] = account.link.alphabet
+        self.refuse_connections = False
+        self.server.stir()
+
+    # -- from the handsets ----------------------------------------------------------------------------------
+
+    def send(self, account: str, pdu: DeliverSm | DataSm, session: int | None = None) -> None:
+        """Send any deliver_sm or data_sm to an account; `session` is preferred."""
+        origin = None if session is None else self.smsc.sessions.get(session)
+        delivery = Delivery(self.account(account), pdu, origin=origin, bind="same")
+        self.smsc.deliveries.send(delivery, trio.current_time())
+        self.server.stir()
+
+    def receipt(self, message: Message | str, state: str, **said: Any) -> None:
+        """Send one more receipt for an accepted message, whatever was said before. Keywords: `write_receipt`."""
+        if isinstance(message, str):
+            message = next(each for each in self.smsc.messages if each.message_id == message.encode())
+        pdu = write_receipt(message, wall=self.smsc.wall(), state=state, **said)
+        bind = message.behaviour.receipt_bind
+        delivery = Delivery(message.account, pdu, origin=message.origin, bind=bind, receipt=True)
+        self.smsc.deliveries.send(delivery, trio.current_time())
+        self.server.stir()
+
+    def settle(self, message: Message, state: str, **outcome: Any) -> None:
+        """Give an undelivered message its final state now. Keywords: `Outcome`."""
+        settled = Outcome(state=state, **outcome)
+        self.smsc.submissions.settle(message, settled, trio.current_time())
+        self.server.stir()
+
+    def reply(
+        self,
+        number: str,
+        text: str,
+        to: str | None = None,
+        account: str | None = None,
+        source: str | None = None,
+        source_form: tuple[int, int] = (1, 1),
+    ) -> list[DeliverSm]:
+        """`Handset.reply`."""
+        inbox = self.smsc.handsets.parts(number)
+        if to is None:
+            if not inbox:
+                raise NoRoute("there is nothing to answer on this handset; say whom to write to")
+            to = inbox[-1].pdu.source_addr.decode("latin-1")
+        ours = handset_key(to)
+        last = next((part for part in reversed(inbox) if part.pdu.source_addr == ours), None)
+        owner = self._owner(ours, account, last)
+        self._reference = (self._reference + 1) % _REFERENCES
+        pdus = write_reply(
+            text,
+            source=handset_key(number).decode("latin-1") if source is None else source,
+            destination=ours.decode("latin-1"),
+            link=owner.link,
+            reference=self._reference,
+            source_form=source_form,
+            destination_form=None if last is None else (last.pdu.source_addr_ton, last.pdu.source_addr_npi),
+        )
+        for pdu in pdus:
+            self.smsc.deliveries.send(Delivery(owner, pdu), trio.current_time())
+        self.server.stir()
+        return pdus
+
+    def _owner(self, ours: bytes, account: str | None, last: Part | None) -> Account:
+        """Whose reply it is: as told, by the accounts' numbers, by the last message, or the only account there is."""
+        if account is not None:
+            return self.account(account)
+        accounts = list(self.smsc.accounts.values())
+        for each in accounts:
+            if any(pattern.fullmatch(ours) for pattern in each.numbers):
+                return each
+        if last is not None:
+            return self.account(last.account)
+        if len(accounts) == 1:
+            return accounts[0]
+        raise NoRoute("no account receives replies to this number; name one, or set its numbers")

@@ -1,0 +1,327 @@
+"""The operator itself: what each PDU means in each state, who may bind, how links are cut and end.
+
+Sans-IO: time comes in as an argument, octets leave through the sessions' outboxes, the future is on the
+agenda. `server` feeds it from streams; the simulator calls its faults.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from engine.smpp.errors import CodecError, FramingError
+from engine.smpp.pdu import (
+    BODIES,
+    BindReceiver,
+    BindTransceiver,
+    BindTransmitter,
+    CancelSm,
+    CancelSmResp,
+    DataSm,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Header,
+    Pdu,
+    QuerySm,
+    ReplaceSm,
+    ReplaceSmResp,
+    SmeAddress,
+    Status,
+    SubmitMulti,
+    SubmitMultiResp,
+    SubmitSm,
+    Tag,
+    Tlv,
+    Unbind,
+    UnbindResp,
+    answer_to,
+    commands,
+    decode,
+    encode,
+    peek,
+)
+from engine.smpp.states import BOUND_BY, BindState, Side, allowed
+from smppsim.accounts import Account
+from smppsim.agenda import Agenda
+from smppsim.behaviour import Cut, Link, Outcome, SimulatorSettings
+from smppsim.delivery import Deliveries
+from smppsim.handsets import Handsets
+from smppsim.messages import Messages
+from smppsim.pdulog import PduLog
+from smppsim.session import Session
+from smppsim.stats import Stats
+from smppsim.submission import Submissions
+
+_Bind = BindTransmitter | BindReceiver | BindTransceiver
+_VIOLATIONS: Final = 3  # "0x04, close after a few" (row H3)
+_DELIVERED: Final = frozenset({commands.DELIVER_SM_RESP, commands.DATA_SM_RESP})
+
+
+class Smsc:
+    """Every account, session and message of one simulated operator."""
+
+    def __init__(self, settings: SimulatorSettings, seed: int, wall: Callable[[], int]) -> None:
+        bounds = settings.bounds
+        self.settings = settings
+        self.seed = seed
+        self.wall = wall
+        self.agenda = Agenda()
+        self.stats = Stats()
+        self.log = PduLog(bounds.pdus)
+        dice = random.Random(seed)  # noqa: S311 - reproducible by intent
+        self.messages = Messages(dice.randrange(100_000_000, 900_000_000), bounds.messages)
+        self.handsets = Handsets(bounds.handset_parts)
+        self.deliveries = Deliveries(self.agenda, self.stats)
+        self.submissions = Submissions(
+            self.agenda,
+            self.deliveries,
+            self.messages,
+            self.handsets,
+            self.stats,
+            wall,
+            bounds.undelivered,
+        )
+        self.submissions.on_cut = self.cut
+        self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in settings.accounts}
+        for account in settings.accounts:
+            self.handsets.alphabets[account.system_id] = account.link.alphabet
+        self.sessions: dict[int, Session] = {}
+        self.written: list[Session] = []
+        """Sessions with new octets or a new end since the shell last looked."""
+        self._count = 0
+
+    # -- connections ----------------------------------------------------------------------------------------
+
+    def connected(self, peer: str, now: float) -> Session:
+        """A client has connected; it has `session_init_s` to bind (row H1)."""
+        self._count += 1
+        self.stats.connections += 1
+        session = Session(self._count, peer, self.log, self.written, now)
+        self.sessions[session.number] = session
+        # Before the bind nobody knows whose link this is, so the shortest of all accounts' timers holds.
+        patience = min(account.link.session_init_s for account in self.accounts.values())
+        self.agenda.at(now + patience, self._init_timer, session)
+        return session
+
+    def lost(self, session: Session, now: float) -> None:
+        """The connection has ended; safe to say twice."""
+        if session.over:
+            return
+        cleanly = session.state in (BindState.UNBOUND, BindState.OPEN)
+        session.over = True
+        session.state = BindState.CLOSED
+        session.outbox.clear()
+        del self.sessions[session.number]
+        if session.account is not None:
+            session.account.left(session, cleanly=cleanly, now=now)
+            self.deliveries.lost(session, now)
+        if not cleanly:
+            self.stats.sessions_lost += 1
+
+    def cut(self, session: Session, how: Cut, now: float) -> None:
+        """End a link from our side. A black hole and a stall leave the session standing."""
+        if how is Cut.reset:
+            session.outbox.clear()
+        session.sever(how)
+        if how in (Cut.close, Cut.reset):
+            outbox = list(session.outbox)
+            self.lost(session, now)
+            session.outbox.extend(outbox)  # what was written before a close still goes out
+
+    def _init_timer(self, session: Session, now: float) -> None:
+        if session.state is BindState.OPEN and not session.over:
+            self.cut(session, Cut.close, now)
+
+    def _enquire_timer(self, session: Session, now: float) -> None:
+        account = session.account
+        if session.over or account is None or account.link.enquire_every_s is None:
+            return
+        every = account.link.enquire_every_s
+        if session.heard_at + every <= now:
+            session.request(EnquireLink(), now)
+            session.enquiries += 1
+            self.agenda.at(now + every, self._enquire_timer, session)
+        else:
+            self.agenda.at(session.heard_at + every, self._enquire_timer, session)
+
+    # -- octets ---------------------------------------------------------------------------------------------
+
+    def receive(self, session: Session, data: bytes, now: float) -> None:
+        """Octets from a client. Nothing that they contain raises."""
+        if session.is_cut():
+            return
+        try:
+            frames = session.feed(data, now)
+            fault = None
+        except FramingError as error:
+            frames, fault = list(error.frames), error
+        for frame in frames:
+            self._handle(session, frame, now)
+            if session.is_cut():
+                return
+        if fault is not None:
+            self.stats.malformed += 1
+            session.write(encode(GenericNack(), 0, fault.status), now)
+            self.cut(session, Cut.close, now)
+
+    def _handle(self, session: Session, frame: bytes, now: float) -> None:
+        header = peek(frame)
+        command_id = header.command_id
+        session.log_in(frame, command_id, now)
+        if command_id in _DELIVERED:  # its body says nothing
+            self.deliveries.answered(session, header.sequence_number, header.command_status, now)
+            return
+        try:
+            _, pdu = decode(frame)
+        except CodecError as error:
+            self.stats.malformed += 1
+            answer = answer_to(error)
+            if answer is not None:
+                session.write(answer, now)
+            return
+        if command_id & commands.RESPONSE:
+            self._answered(session, command_id, now)
+        elif not allowed(Side.ESME, session.state, command_id) and not self._tolerated(session, command_id):
+            self._not_allowed(session, header, now)
+        else:
+            self._request(session, header, pdu, now)
+
+    def _tolerated(self, session: Session, command_id: int) -> bool:
+        # 5.0 lets either side probe a link before the bind; a second bind gets its own answer.
+        return command_id == commands.ENQUIRE_LINK or (
+            command_id in commands.BINDS and session.state is not BindState.OUTBOUND
+        )
+
+    def _not_allowed(self, session: Session, header: Header, now: float) -> None:
+        self.stats.not_allowed += 1
+        self._refuse(session, header, Status.ESME_RINVBNDSTS, now)
+        session.violations += 1
+        if session.account is None and session.violations >= _VIOLATIONS:
+            self.cut(session, Cut.close, now)
+
+    def _refuse(self, session: Session, header: Header, status: int, now: float) -> None:
+        body = BODIES.get(header.command_id | commands.RESPONSE, GenericNack)
+        session.write(encode(body(), header.sequence_number, status), now)
+
+    def _answered(self, session: Session, command_id: int, now: float) -> None:
+        if command_id == commands.ENQUIRE_LINK_RESP and session.enquiries:
+            session.enquiries -= 1
+        elif command_id == commands.UNBIND_RESP and session.unbinding:
+            session.state = BindState.UNBOUND
+            self.cut(session, Cut.close, now)
+        else:
+            self.stats.unexpected_responses += 1
+
+    # -- requests -------------------------------------------------------------------------------------------
+
+    def _request(self, session: Session, header: Header, pdu: Pdu, now: float) -> None:
+        sequence, account = header.sequence_number, session.account
+        match pdu:
+            case BindTransmitter() | BindReceiver() | BindTransceiver():
+                self._bind(session, header, pdu, now)
+            case EnquireLink():
+                if account is None or account.link.enquire_link == "answered":
+                    session.write(encode(EnquireLinkResp(), sequence), now)
+            case SubmitSm() if account is not None:
+                self.submissions.submit(account, session, sequence, pdu, now)
+            case Unbind():
+                self._unbind(session, sequence, now)
+            case DataSm() if account is not None:
+                self.submissions.submit(account, session, sequence, _as_submit(pdu), now, commands.DATA_SM)
+            case SubmitMulti() if account is not None:
+                self._submit_multi(account, session, sequence, pdu, now)
+            case QuerySm() if account is not None:
+                status, answer = self.messages.query(account, pdu)
+                session.write(encode(answer, sequence, status), now)
+            case CancelSm() if account is not None:
+                doomed = self.messages.cancellable(account, pdu)
+                for message in doomed:
+                    self.submissions.settle(message, Outcome(state="deleted"), now)
+                status = Status.ESME_ROK if doomed else Status.ESME_RCANCELFAIL
+                session.write(encode(CancelSmResp(), sequence, status), now)
+            case ReplaceSm() if account is not None:
+                status = self.messages.replace(account, pdu)
+                session.write(encode(ReplaceSmResp(), sequence, status), now)
+            case _:
+                self._refuse(session, header, Status.ESME_RINVCMDID, now)
+
+    def _submit_multi(self, account: Account, session: Session, sequence: int, pdu: SubmitMulti, now: float) -> None:
+        # Each destination is a message of its own; the first one's response answers for all.
+        fields = pdu._asdict()
+        addresses = [address for address in fields.pop("dest_addresses") if isinstance(address, SmeAddress)]
+        if not addresses:
+            session.write(encode(SubmitMultiResp(), sequence, Status.ESME_RINVDLNAME), now)
+            return
+        for number, address in enumerate(addresses):
+            single = SubmitSm(**fields, **address._asdict())
+            if number:
+                self.submissions.take_quietly(account, session, single, now)
+            else:
+                self.submissions.submit(account, session, sequence, single, now, commands.SUBMIT_MULTI)
+
+    # -- binding --------------------------------------------------------------------------------------------
+
+    def _bind(self, session: Session, header: Header, pdu: _Bind, now: float) -> None:
+        if session.account is not None:
+            self._refuse(session, header, Status.ESME_RALYBND, now)
+            return
+        account = self.accounts.get(pdu.system_id.decode("latin-1"))
+        link = Link() if account is None else account.link
+        if link.bind_response == "never":
+            return
+        # One answer for an unknown name and a wrong password (row H2).
+        known = account is not None and account.admits(pdu.password)
+        delay = link.bind_delay.draw(account.dice) if known and account is not None else 0.0
+        if delay > 0:
+            self.agenda.at(now + delay, self._bind_late, (session, header, pdu))
+        else:
+            self._decide_bind(session, header, pdu, now)
+
+    def _bind_late(self, asked: tuple[Session, Header, _Bind], now: float) -> None:
+        session, header, pdu = asked
+        if not session.over and session.account is None:
+            self._decide_bind(session, header, pdu, now)
+
+    def _decide_bind(self, session: Session, header: Header, pdu: _Bind, now: float) -> None:
+        account = self.accounts.get(pdu.system_id.decode("latin-1"))
+        if account is None or not account.admits(pdu.password):
+            status = Status.ESME_RINVPASWD
+        else:
+            status = account.refuses_bind(now)
+        if status or account is None:
+            self.stats.binds_refused += 1
+            self._refuse(session, header, status, now)
+            return
+        self.stats.binds += 1
+        session.version = pdu.interface_version
+        session.account = account
+        session.state = BOUND_BY[header.command_id | commands.RESPONSE]
+        account.joined(session)
+        body = BODIES[header.command_id | commands.RESPONSE]
+        answer = body(system_id=account.link.system_id.encode(), tlvs=_version(account.link, session.version))  # type: ignore[call-arg]
+        session.write(encode(answer, header.sequence_number), now)
+        if account.link.enquire_every_s is not None:
+            self.agenda.at(now + account.link.enquire_every_s, self._enquire_timer, session)
+        if session.receives:
+            self.deliveries.bound(account, now)
+
+    def _unbind(self, session: Session, sequence: int, now: float) -> None:
+        account = session.account
+        if account is not None and account.link.unbind == "ignored":
+            return
+        self.stats.unbinds += 1
+        session.write(encode(UnbindResp(), sequence), now)
+        session.state = BindState.UNBOUND
+        self.cut(session, Cut.close, now)
+
+
+def _version(link: Link, peer: int) -> tuple[Tlv, ...]:
+    if link.interface_version is None or peer < 0x34:
+        return ()
+    return ((Tag.SC_INTERFACE_VERSION, bytes((max(link.interface_version, min(peer, 0x50)),))),)
+
+
+def _as_submit(pdu: DataSm) -> SubmitSm:
+    return SubmitSm(**pdu._asdict())

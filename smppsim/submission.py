@@ -1,0 +1,286 @@
+"""The life of a submit: refused or taken, answered now, later or never, delivered, receipted.
+
+It waits for nothing: what comes later is written on the agenda. `smsc` hands it submits, `delivery` carries
+its receipts, the simulator releases the responses it holds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from engine.smpp.errors import MalformedTime
+from engine.smpp.pdu import BODIES, Status, SubmitSm, commands, encode, encode_submit_sm_resp, parse_time
+from smppsim.agenda import Agenda
+from smppsim.behaviour import Behaviour, Cut, Outcome, choose
+from smppsim.delivery import Deliveries, Delivery
+from smppsim.messages import ENROUTE, Message, Messages
+from smppsim.receipts import is_asked_for, write_receipt
+from smppsim.session import Session
+from smppsim.stats import Stats
+
+if TYPE_CHECKING:
+    from smppsim.accounts import Account
+    from smppsim.handsets import Handsets
+
+_EXPIRED = Outcome(state="expired")
+
+
+class Response:
+    """An answer that is not given yet: delayed, or held until it is released."""
+
+    __slots__ = ("behaviour", "command_id", "cut", "final_wait", "message", "sequence", "session", "status")
+
+    def __init__(
+        self,
+        session: Session,
+        sequence: int,
+        command_id: int,
+        status: int,
+        message: Message | None,
+        behaviour: Behaviour,
+    ) -> None:
+        self.session = session
+        self.sequence = sequence
+        self.command_id = command_id
+        self.status = status
+        self.message = message
+        self.behaviour = behaviour
+        self.final_wait: float | None = None
+        """Seconds from the answer to the message's end; None if its end does not wait for the answer."""
+        self.cut: Cut | None = None
+        """How the link ends right after the answer."""
+
+
+class Submissions:
+    """Takes submits and sees them through."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        deliveries: Deliveries,
+        messages: Messages,
+        handsets: Handsets,
+        stats: Stats,
+        wall: Callable[[], int],
+        undelivered: int,
+    ) -> None:
+        self._agenda = agenda
+        self._deliveries = deliveries
+        self._messages = messages
+        self._handsets = handsets
+        self._stats = stats
+        self._wall = wall
+        self._undelivered = undelivered
+        self.held: list[Response] = []
+        """Responses of `response = "hold"`, oldest first."""
+        self.on_cut: Callable[[Session, Cut, float], None] = lambda _session, _how, _now: None
+        """How a link is dropped; `smsc` sets it."""
+
+    def submit(
+        self,
+        account: Account,
+        session: Session,
+        sequence: int,
+        pdu: SubmitSm,
+        now: float,
+        command_id: int = commands.SUBMIT_SM,
+    ) -> None:
+        """Take or refuse one submit_sm (or a data_sm in its form) and arrange its answer."""
+        stats = self._stats
+        stats.submits += 1
+        account.arrived(now)
+        behaviour = account.behaviour_for(pdu.destination_addr)
+        drop = behaviour.drop
+        if drop is not None and drop.share < 1 and account.dice.random() >= drop.share:
+            drop = None
+        if behaviour.response == "ignored":
+            stats.unanswered += 1
+            return
+        if drop is not None and drop.at == "before_taking":
+            self.on_cut(session, drop.how, now)
+            return
+        limit = self._limit(account, session, pdu, behaviour, now)
+        status = limit or choose(behaviour.answers, account.dice).status
+        message = None
+        if status == Status.ESME_ROK:
+            message = self._accept(account, session, pdu, behaviour)
+        else:
+            stats.refused += 1
+        if drop is not None and drop.at == "before_response":
+            if message is not None:
+                self._finish_after(message, now, behaviour.receipt_delay.draw(account.dice))
+            self.on_cut(session, drop.how, now)
+            return
+        response = Response(session, sequence, command_id, status, message, behaviour)
+        if drop is not None:
+            response.cut = drop.how
+        # What a limit refuses is refused at once, whatever happens to the others.
+        self._arrange(response, account, "given" if limit else behaviour.response, now)
+
+    def take_quietly(self, account: Account, session: Session, pdu: SubmitSm, now: float) -> None:
+        """Take one more destination of a submit_multi, whose first one is answered for all."""
+        message = self._accept(account, session, pdu, account.behaviour_for(pdu.destination_addr))
+        self._finish_after(message, now, message.behaviour.receipt_delay.draw(account.dice))
+
+    def _limit(self, account: Account, session: Session, pdu: SubmitSm, behaviour: Behaviour, now: float) -> int:
+        link = account.link
+        if link.window is not None and session.unanswered >= link.window:
+            self._stats.window_overruns += 1
+            return link.window_status
+        if account.throttles(now):
+            self._stats.throttled += 1
+            return Status.ESME_RTHROTTLED
+        limit = behaviour.queue_limit
+        if len(self._agenda) >= self._undelivered or (
+            limit is not None and account.pending[pdu.destination_addr] >= limit
+        ):
+            return Status.ESME_RMSGQFUL
+        return Status.ESME_ROK
+
+    def _accept(self, account: Account, session: Session, pdu: SubmitSm, behaviour: Behaviour) -> Message:
+        self._stats.accepted += 1
+        message = self._messages.add(account, session, pdu, behaviour, self._wall())
+        if behaviour.queue_limit is not None:
+            message.counted = True
+            account.pending[pdu.destination_addr] += 1
+        return message
+
+    # -- answers --------------------------------------------------------------------------------------------
+
+    def _arrange(self, response: Response, account: Account, given: str, now: float) -> None:
+        """Answer now, later, on release or never, with the receipt before, with or after."""
+        behaviour, message, dice = response.behaviour, response.message, account.dice
+        delay = behaviour.response_delay.draw(dice)
+        wait = behaviour.receipt_delay.draw(dice) if message is not None else 0.0
+        when = behaviour.receipt_when
+        if given == "never" or (given != "hold" and _happens(behaviour.unanswered_share, dice)):
+            self._stats.unanswered += 1
+            if message is not None:
+                self._finish_after(message, now, delay + wait)
+            return
+        answer_at = now + delay
+        if message is None or when == "after":
+            response.final_wait = wait
+        elif when == "with":
+            response.final_wait = 0.0
+        else:
+            self._finish_after(message, now, wait)
+            answer_at += wait
+        if given == "hold":
+            self._owe(response)
+            self.held.append(response)
+        elif answer_at <= now:
+            self._give(response, now)
+        else:
+            self._owe(response)
+            self._agenda.at(answer_at, self._give_owed, response)
+
+    def _owe(self, response: Response) -> None:
+        session = response.session
+        session.unanswered += 1
+        if session.unanswered > session.widest:
+            session.widest = session.unanswered
+            account = session.account
+            if account is not None and session.widest > account.widest_window:
+                account.widest_window = session.widest
+
+    def _give_owed(self, response: Response, now: float) -> None:
+        response.session.unanswered -= 1
+        self._give(response, now)
+
+    def _give(self, response: Response, now: float) -> None:
+        message, status, session = response.message, response.status, response.session
+        message_id = b"" if message is None or status else message.message_id
+        if response.command_id == commands.SUBMIT_SM:
+            frame = encode_submit_sm_resp(response.sequence, status, message_id)
+        else:
+            body = BODIES[response.command_id | commands.RESPONSE]
+            frame = encode(body(message_id=message_id), response.sequence, status)  # type: ignore[call-arg]
+        session.write(frame, now)
+        if message is not None and response.final_wait is not None:
+            self._finish_after(message, now, response.final_wait)
+        if response.cut is not None:
+            self.on_cut(session, response.cut, now)
+
+    def release(self, response: Response, now: float, status: int | None = None) -> None:
+        """Give a held answer; another `status` than ESME_ROK undoes the acceptance."""
+        self.held.remove(response)
+        response.session.unanswered -= 1
+        if status is not None:
+            response.status = status
+            if status and response.message is not None:
+                self._uncount(response.message)
+                self._messages.forget(response.message)
+                response.message = None
+        self._give(response, now)
+
+    # -- ends -----------------------------------------------------------------------------------------------
+
+    def _finish_after(self, message: Message, now: float, wait: float) -> None:
+        if wait > 0 or message.pdu.schedule_delivery_time:
+            wait += self._seconds_until(message.pdu.schedule_delivery_time, 0.0)
+            life = self._seconds_until(message.pdu.validity_period, wait)
+            if life < wait:
+                message.expires = True
+                wait = life
+        if wait <= 0:
+            self._finish(message, now)
+        else:
+            self._agenda.at(now + wait, self._finish, message)
+
+    def _seconds_until(self, time: bytes, otherwise: float) -> float:
+        try:
+            read = parse_time(time)
+        except MalformedTime:
+            return otherwise
+        if read is None:
+            return otherwise
+        wall = self._wall()
+        return max(0.0, (read.instant(wall) - wall) / 1_000_000)
+
+    def _finish(self, message: Message, now: float) -> None:
+        if message.state != ENROUTE:
+            return
+        dice = message.account.dice
+        self.settle(message, _EXPIRED if message.expires else choose(message.behaviour.outcomes, dice), now)
+
+    def settle(self, message: Message, outcome: Outcome, now: float) -> None:
+        """Give a message its final state, its place on the handset and its receipt."""
+        wall = self._wall()
+        message.state, message.err, message.done = outcome.state, outcome.err, wall
+        self._uncount(message)
+        if outcome.on_handset:
+            self._stats.delivered_to_handsets += 1
+            self._handsets.receive(message.account.system_id, message.pdu, message.message_id, wall)
+        behaviour, dice = message.behaviour, message.account.dice
+        wanted = behaviour.receipts
+        if wanted == "never" or (wanted == "as_asked" and not is_asked_for(message.pdu, outcome.state)):
+            return
+        if _happens(behaviour.receipts_lost, dice):
+            self._stats.receipts_withheld += 1
+            return
+        pdu = write_receipt(message, wall=wall, network_error=outcome.network_error)
+        late = behaviour.late_by.draw(dice) if _happens(behaviour.receipts_late, dice) else 0.0
+        for _ in range(2 if _happens(behaviour.receipts_doubled, dice) else 1):
+            receipt = Delivery(message.account, pdu, origin=message.origin, bind=behaviour.receipt_bind, receipt=True)
+            if late:
+                self._agenda.at(now + late, self._send, receipt)
+            else:
+                self._deliveries.send(receipt, now)
+
+    def _send(self, delivery: Delivery, now: float) -> None:
+        self._deliveries.send(delivery, now)
+
+    def _uncount(self, message: Message) -> None:
+        if message.counted:
+            message.counted = False
+            pending = message.account.pending
+            pending[message.pdu.destination_addr] -= 1
+            if pending[message.pdu.destination_addr] <= 0:
+                del pending[message.pdu.destination_addr]
+
+
+def _happens(share: float, dice: random.Random) -> bool:
+    return share > 0 and (share >= 1 or dice.random() < share)

@@ -1,0 +1,61 @@
+"""Fixtures that every test may ask for: databases of both kinds, and stores on them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from engine.store.connections import Database
+from engine.store.doorway import Store
+from tests.databases import PostgresServer, fresh_sqlite
+
+# Examples are drawn the same way in every run; timings belong to the benchmarks.
+settings.register_profile("sceau", deadline=None, derandomize=True, max_examples=100)
+settings.load_profile("sceau")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this test worker."""
+    server = PostgresServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """A fresh, migrated database: the test runs on both kinds."""
+    if request.param == "sqlite":
+        yield Database.at(fresh_sqlite(tmp_path))
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.fresh()
+        yield Database.at(url)
+        server.drop(url)
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path) -> Database:
+    """A fresh, migrated SQLite database."""
+    return Database.at(fresh_sqlite(tmp_path))
+
+
+@pytest.fixture
+async def store(database: Database) -> AsyncIterator[Store]:
+    """An inline store on each kind of database, for tests on a virtual clock."""
+    opened = Store(database, inline=True)
+    opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def threaded_store(database: Database) -> AsyncIterator[Store]:
+    """A store with its writer's thread, on each kind of database; for real time."""
+    opened = Store(database)
+    opened.open()
+    yield opened
+    await opened.close()

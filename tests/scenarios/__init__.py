@@ -1,0 +1,1 @@
+"""Engine and simulator together: the rows of the catalogue as they happen."""

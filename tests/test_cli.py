@@ -1,0 +1,114 @@
+"""The `sceau` command: what `init` lays out, what `config show` prints, how errors end."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.cli import app, main
+from engine.commands.init import lay_out
+from engine.errors import Conflict
+from engine.keyring import KeyRing
+from engine.settings import load
+from engine.settings_warnings import start_warnings
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_init_writes_settings_that_load_without_a_warning(folder: Path) -> None:
+    ran = RUNNER.invoke(app, ["init"])
+    assert ran.exit_code == 0
+    settings = load(None, {})
+    assert start_warnings(settings) == ()
+    assert settings.environment == "development"
+    assert settings.account("simulator").kind == "simulator"
+    assert KeyRing.load(settings.keyring_file).current_kid
+
+
+def test_everything_that_init_writes_is_for_the_owner_alone(folder: Path) -> None:
+    """S26: file modes of secrets."""
+    laid_out = lay_out(folder / "sceau.toml")
+    assert {path.stat().st_mode & 0o777 for path in laid_out.made} == {0o600}
+    assert laid_out.keyring.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_the_simulator_gets_the_account_that_the_settings_bind_to(folder: Path) -> None:
+    laid_out = lay_out(folder / "sceau.toml")
+    (account,) = tomllib.loads(laid_out.simulator.read_text())["accounts"]
+    bind = load(laid_out.settings, {}).account("simulator").binds[0]
+    assert account == {"system_id": bind.system_id, "password": bind.password.get_secret_value()}
+    assert len(account["password"]) == 8
+
+
+def test_the_settings_file_explains_itself(folder: Path) -> None:
+    text = lay_out(folder / "sceau.toml").settings.read_text()
+    assert text.startswith("# Settings of Sceau.")
+    assert "# PDUs a second" in text or "PDUs a second" in text
+
+
+def test_init_never_touches_a_settings_file_that_is_there(folder: Path) -> None:
+    (folder / "sceau.toml").write_text("# mine\n")
+    with pytest.raises(Conflict, match="nothing was changed"):
+        lay_out(folder / "sceau.toml")
+    assert [path.name for path in folder.iterdir()] == ["sceau.toml"]
+    assert (folder / "sceau.toml").read_text() == "# mine\n"
+
+
+def test_init_keeps_a_key_ring_that_is_there(folder: Path) -> None:
+    first = lay_out(folder / "sceau.toml")
+    ring = KeyRing.load(first.keyring)
+    first.settings.unlink()
+    second = lay_out(folder / "sceau.toml")
+    assert KeyRing.load(second.keyring) == ring
+    assert second.keyring not in second.made
+
+
+def test_init_says_nothing_secret(folder: Path) -> None:
+    ran = RUNNER.invoke(app, ["init"])
+    password = load(None, {}).account("simulator").binds[0].password.get_secret_value()
+    assert password not in ran.output
+
+
+def test_config_show_prints_every_setting_and_no_secret(folder: Path) -> None:
+    """S26: a dump of the settings is masked."""
+    lay_out(folder / "sceau.toml")
+    password = load(None, {}).account("simulator").binds[0].password.get_secret_value()
+    as_toml, as_json = (RUNNER.invoke(app, ["config", "show", *more]) for more in ([], ["--json"]))
+    assert as_toml.exit_code == as_json.exit_code == 0
+    assert password not in as_toml.output + as_json.output
+    assert tomllib.loads(as_toml.stdout)["http"]["port"] == 8080
+    assert json.loads(as_json.stdout)["accounts"]["simulator"]["binds"]["main"]["password"] == "**********"
+
+
+def test_config_show_warns_on_standard_error(folder: Path) -> None:
+    ran = RUNNER.invoke(app, ["config", "show"])
+    assert ran.exit_code == 0
+    assert "warning: there are no accounts" in ran.stderr
+    assert "warning" not in ran.stdout
+
+
+def test_an_error_of_ours_is_one_line_and_no_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["sceau", "config", "show", "--file", "none.toml"])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "sceau: there is no settings file none.toml\n"
+
+
+def test_the_version_is_told() -> None:
+    ran = RUNNER.invoke(app, ["--version"])
+    assert ran.exit_code == 0
+    assert ran.stdout.startswith("sceau 0.")

@@ -1,0 +1,152 @@
+"""smppsim.behaviour, receipt_text, message_ids and agenda: data in, draws out."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from engine.smpp.pdu import Status
+from smppsim.agenda import Agenda
+from smppsim.behaviour import (
+    Answer,
+    Behaviour,
+    Fixed,
+    IdForm,
+    Link,
+    Normal,
+    Outcome,
+    Rule,
+    SimulatorSettings,
+    Uniform,
+    choose,
+)
+from smppsim.message_ids import write_id
+from smppsim.receipt_text import DIALECTS, MESSAGE_STATES, ReceiptFields, ReceiptText
+
+SAID = ReceiptFields(b"42", "delivered", None, 1_767_225_600_000_000, 1_767_225_665_000_000, b"hello")
+
+
+def test_a_bare_number_is_a_fixed_delay() -> None:
+    behaviour = Behaviour.model_validate({"response_delay": 1.5, "receipt_delay": {"kind": "uniform", "high": 2}})
+    assert behaviour.response_delay == Fixed(seconds=1.5)
+    assert behaviour.receipt_delay == Uniform(low=0, high=2)
+
+
+def test_delays_are_drawn_from_the_dice_they_are_given_and_are_never_negative() -> None:
+    for delay in (Uniform(low=1, high=2), Normal(mean=0.1, deviation=1)):
+        draws = [delay.draw(random.Random(5)) for _ in range(3)]
+        assert draws[0] == draws[1] == draws[2]
+        dice = random.Random(5)
+        assert all(delay.draw(dice) >= 0 for _ in range(1000))
+
+
+@pytest.mark.parametrize("written", [0x58, "0x58", "88", "ESME_RTHROTTLED", "rthrottled"])
+def test_a_status_is_read_as_number_hex_or_name(written: object) -> None:
+    assert Answer.model_validate({"status": written}).status == Status.ESME_RTHROTTLED
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"respnse": "never"},
+        {"answers": []},
+        {"answers": [{"status": "ESME_RNOSUCH"}]},
+        {"answers": [{"weight": 0}]},
+        {"outcomes": [{"state": "lost"}]},
+        {"receipts_lost": 1.5},
+        {"receipt_delay": {"kind": "uniform", "low": 2, "high": 1}},
+        {"response_delay": -1},
+        {"receipt_text": "{id.__class__}"},
+        {"receipt_text": "{nobody}"},
+    ],
+)
+def test_a_mistake_in_behaviour_is_an_error_and_never_a_default(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Behaviour().changed(changes)
+
+
+def test_a_rule_and_a_settings_tree_are_checked_when_they_are_read() -> None:
+    with pytest.raises(ValidationError):
+        Rule(destination="336*", behaviour={"nonsense": 1})
+    with pytest.raises(ValidationError):
+        SimulatorSettings.model_validate({"accounts": [{"system_id": "a"}, {"system_id": "a"}]})
+    with pytest.raises(ValidationError):
+        Link().changed({"window": 0})
+
+
+def test_changes_keep_what_they_do_not_name() -> None:
+    behaviour = Behaviour().changed({"receipts_lost": 0.5}).changed({"response": "never"})
+    assert (behaviour.receipts_lost, behaviour.response) == (0.5, "never")
+
+
+def test_outcomes_come_in_the_proportion_of_their_weights() -> None:
+    options = (Outcome(state="delivered", weight=9), Outcome(state="undeliverable", weight=1))
+    dice = random.Random(1)
+    drawn = Counter(choose(options, dice).state for _ in range(10_000))
+    assert 850 < drawn["undeliverable"] < 1150
+
+
+def test_a_single_option_leaves_the_dice_alone() -> None:
+    dice = random.Random(1)
+    before = dice.getstate()
+    choose((Outcome(),), dice)
+    assert dice.getstate() == before
+
+
+def test_only_a_liar_reports_what_no_handset_got() -> None:
+    assert Outcome().on_handset
+    assert not Outcome(state="expired").on_handset
+    assert not Outcome(state="delivered", reaches_handset=False).on_handset
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_every_dialect_can_be_filled_in_every_state(dialect: str) -> None:
+    text = ReceiptText(DIALECTS[dialect])
+    for state, (_, stat, _) in MESSAGE_STATES.items():
+        filled = text.fill(SAID._replace(state=state))
+        assert dialect == "empty" or stat.encode() in filled
+
+
+def test_the_standard_receipt_is_appendix_b() -> None:
+    assert ReceiptText().fill(SAID) == (
+        b"id:42 sub:001 dlvrd:001 submit date:2601010000 done date:2601010001 stat:DELIVRD err:000 text:hello"
+    )
+
+
+def test_a_template_of_ones_own_may_hold_percent_signs_and_long_dates() -> None:
+    assert ReceiptText("100% {stat}/{err} {done14}").fill(SAID._replace(err="21b")) == (
+        b"100% DELIVRD/21b 20260101000105"
+    )
+
+
+@given(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1), st.sampled_from(IdForm))
+def test_two_numbers_never_share_an_id_of_one_form(one: int, other: int, form: IdForm) -> None:
+    assert (write_id(one, form) == write_id(other, form)) == (one == other)
+    assert len(write_id(one, form)) <= 64
+
+
+def test_the_forms_of_an_id_differ_as_operators_do() -> None:
+    assert write_id(255, IdForm.decimal) == b"255"
+    assert write_id(255, IdForm.padded) == b"0000000255"
+    assert write_id(255, IdForm.hex) == b"ff"
+    assert write_id(255, IdForm.upper_hex) == b"FF"
+    assert int(write_id(255, IdForm.huge), 16) == int(write_id(255, IdForm.huge_decimal)) > 2**63
+    assert len(write_id(255, IdForm.uuid)) == 36
+
+
+def test_the_agenda_runs_what_is_due_in_order_and_equal_instants_as_written() -> None:
+    agenda, ran = Agenda(), []
+    for due, name in ((2.0, "c"), (1.0, "a"), (1.0, "b"), (3.0, "d")):
+        agenda.at(due, lambda name, now: ran.append((name, now)), name)
+    assert agenda.next_due == 1.0
+    assert agenda.run(2.5, limit=2) == 2
+    assert agenda.run(2.5, limit=9) == 1
+    assert ran == [("a", 2.5), ("b", 2.5), ("c", 2.5)]
+    agenda.clear()
+    assert (len(agenda), agenda.next_due) == (0, math.inf)

@@ -1,0 +1,158 @@
+"""smppsim.control: the HTTP control API, called in process on virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+import trio
+from trio.testing import MockClock
+
+from engine.smpp.pdu import EnquireLink, EnquireLinkResp, GenericNack, Status, Unbind, commands, encode
+from smppsim.control import control_app
+from smppsim.simulator import Simulator
+from tests.smppsim_client import bound, submit_sm
+
+
+@pytest.fixture
+async def simulator(nursery: trio.Nursery) -> Simulator:
+    simulator = Simulator()
+    await nursery.start(simulator.run)
+    return simulator
+
+
+@pytest.fixture
+async def http(simulator: Simulator) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(app=control_app(simulator))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as client:
+        yield client
+
+
+async def test_a_message_is_read_and_answered_over_http(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    client = await bound(simulator)
+    await client.ask(submit_sm("Your code is 004711", registered_delivery=0))
+    (message,) = (await http.get("/handsets/+33612345600/messages")).json()
+    assert (message["text"], message["code"], message["complete"]) == ("Your code is 004711", "004711", True)
+    answer = await http.post("/handsets/+33612345600/send", json={"text": "004711", "to": "38200"})
+    assert (answer.status_code, answer.json()) == (202, {"parts": 1})
+    assert (await client.deliver_sm()).short_message == b"004711"
+    assert (await http.get("/handsets")).json() == ["+33612345600"]
+    assert (await http.get("/deliveries")).json() == [
+        {"number": "+33612345600", "text": "Your code is 004711", "count": 1}
+    ]
+
+
+async def test_reading_an_inbox_may_wait_for_a_message(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    assert (await http.get("/handsets/+33612345600/messages", params={"wait_s": 5})).json() == []
+    assert trio.current_time() == 5
+    simulator.behave(receipt_delay=7)
+    client = await bound(simulator)
+    await client.ask(submit_sm())
+    (message,) = (await http.get("/handsets/+33612345600/messages", params={"wait_s": 30})).json()
+    assert (message["text"], trio.current_time()) == ("hello", 12)
+
+
+async def test_a_reply_that_cannot_go_is_refused(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    for body, status in (
+        ({"text": "whom?"}, 409),
+        ({"text": "é" * 1999, "to": "38200"}, 422),
+        ({"text": "x", "to": "38200", "account": "nobody"}, 404),
+        ({"txt": "x"}, 422),
+    ):
+        assert (await http.post("/handsets/+33612345600/send", json=body)).status_code == status
+
+
+async def test_behaviour_is_read_and_changed_at_run_time(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    client = await bound(simulator)
+    change: dict[str, Any] = {"destination": "*9", "behaviour": {"answers": [{"status": "ESME_RINVDSTADR"}]}}
+    assert (await http.patch("/behaviour", json=change)).status_code == 200
+    change = {"account": "demo", "behaviour": {"receipts": "never"}, "link": {"rate": 1}}
+    shown = (await http.patch("/behaviour", json=change)).json()["demo"]
+    assert (shown["link"]["rate"], shown["behaviour"]["receipts"]) == (1, "never")
+    assert shown["rules"][0]["destination"] == "*9"
+    assert (await client.ask(submit_sm(destination=b"33612345609")))[0].command_status == Status.ESME_RINVDSTADR
+    assert (await client.ask(submit_sm()))[0].command_status == Status.ESME_RTHROTTLED
+    for wrong in ({"behaviour": {"nonsense": 1}}, {"link": {"rate": 0}}, {"destination": "*", "behaviour": {"x": 1}}):
+        assert (await http.patch("/behaviour", json=wrong)).status_code == 422
+    assert (await http.patch("/behaviour", json={"account": "nobody", "link": {"rate": 2}})).status_code == 404
+    assert (await http.get("/behaviour")).json()["demo"] == shown
+
+
+async def test_faults_are_caused_over_http(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    client = await bound(simulator)
+    raw = encode(GenericNack(), 0, 8).hex()
+    assert (await http.post("/faults/raw", json={"hex": raw})).json() == {"links": 1}
+    assert (await client.receive())[0].command_id == commands.GENERIC_NACK
+    await http.post("/faults/throttle", json={"for_s": 10})
+    assert (await client.ask(submit_sm()))[0].command_status == Status.ESME_RTHROTTLED
+    await http.post("/faults/mute", json={"for_s": 10})
+    assert (await client.ask(EnquireLink()))[1] == EnquireLinkResp()
+    assert trio.current_time() == 10
+    assert (await http.post("/faults/unbind", json={})).json() == {"links": 1}
+    assert (await client.receive())[1] == Unbind()
+    assert (await http.post("/faults/drop", json={"account": "demo", "how": "reset"})).json() == {"links": 1}
+    assert await client.ended()
+    await http.post("/faults/refuse-binds", json={"status": "0x0D", "for_s": 5})
+    assert simulator.account("demo").refuses_bind(trio.current_time()) == Status.ESME_RBINDFAIL
+    await http.post("/faults/ghost", json={"for_s": 5})
+    assert simulator.account("demo").refuses_bind(trio.current_time()) == Status.ESME_RALYBND
+    assert (await http.post("/faults/drop", json={"how": "gently"})).status_code == 422
+
+
+async def test_sessions_accounts_pdus_and_counters_are_shown_without_secrets(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    client = await bound(simulator)
+    await client.ask(submit_sm(registered_delivery=0))
+    (session,) = (await http.get("/sessions")).json()
+    assert (session["account"], session["state"]) == ("demo", "bound_trx")
+    (account,) = (await http.get("/accounts")).json()
+    assert account["submits"] == 1
+    assert "password" not in account
+    pdus = (await http.get("/pdus", params={"limit": 4})).json()
+    assert [pdu["command"] for pdu in pdus][-2:] == ["submit_sm", "submit_sm_resp"]
+    assert pdus[0]["fields"]["password"] == "********"
+    assert (await http.get("/pdus", params={"session": 99})).json() == []
+    assert (await http.get("/stats")).json()["accepted"] == 1
+    assert (await http.post("/reset")).status_code == 204
+    assert (await http.get("/stats")).json()["accepted"] == 0
+
+
+async def test_held_responses_are_listed_and_released(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    simulator.behave(response="hold", receipts="never")
+    client = await bound(simulator)
+    await client.send(submit_sm())
+    await simulator.until(lambda: simulator.held)
+    assert (await http.get("/held")).json() == [{"session": 1, "sequence": 2, "status": 0}]
+    assert (await http.post("/held/release")).json() == {"released": 1}
+    assert (await client.receive())[0].command_status == 0
+
+
+async def test_only_this_machines_own_names_are_served(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    for host, status in (
+        ("localhost:1", 200),
+        ("[::1]:1", 200),
+        ("evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+    ):
+        assert (await http.get("/stats", headers={"host": host})).status_code == status
+    transport = httpx2.ASGITransport(app=control_app(simulator, any_host=True))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://sim.example") as client:
+        assert (await client.get("/stats")).status_code == 200
+        assert (await client.get("/openapi.json")).status_code == 200

@@ -1,0 +1,149 @@
+"""The doorway, the group-commit writer and the statements, on both databases."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from sqlalchemy import bindparam, select
+
+from engine.errors import NotAllowed, StoreUnavailable
+from engine.store import schema
+from engine.store.connections import Database
+from engine.store.doorway import Store
+from engine.store.moves import MESSAGE, TIMER, Moves
+from engine.store.statements import Statement, column_kinds, insert, insert_new, move
+from engine.store.tables_cases import Timer
+from engine.store.transaction import Tx
+
+_timer: Any = Timer.__table__  # type: ignore[attr-defined]
+INSERT = insert(Timer, **column_kinds(Timer))
+INSERT_NEW = insert_new(Timer, **column_kinds(Timer))
+ALL = Statement(lambda _: select(_timer.c.id, _timer.c.state, _timer.c.due_at).order_by(_timer.c.id))
+ONE = Statement(lambda _: select(_timer.c.state).where(_timer.c.id == bindparam("id")))
+FIRE = move(
+    TIMER,
+    Timer,
+    expected=("armed",),
+    to="fired",
+    given={"id": str, "fired_at": int},
+    values=lambda _, given: {"fired_at": given.c.fired_at},
+)
+
+
+def timer(name: str, state: str = "armed", due_at: int = 1) -> tuple[Any, ...]:
+    return (name, "app", "case", "expiry", state, due_at, None)
+
+
+async def test_a_batch_is_inserted_and_read_back_in_one_statement_each(store: Store) -> None:
+    rows = [timer("t1", due_at=2**62), timer("t2", state="fired"), timer('t3 "quoté" \n€😀')]
+    await store.write(lambda tx: tx.batch(INSERT, rows))
+    found = await store.read(lambda tx: tx.all(ALL))
+    assert found == sorted([("t1", "armed", 2**62), ("t2", "fired", 1), ('t3 "quoté" \n€😀', "armed", 1)])
+
+
+async def test_a_guarded_move_returns_only_the_rows_that_it_moved(store: Store) -> None:
+    await store.write(lambda tx: tx.batch(INSERT, [timer("t1"), timer("t2", state="disarmed"), timer("t3")]))
+    moved = await store.write(lambda tx: tx.move(FIRE, [("t1", 7), ("t2", 7), ("absent", 7)]))
+    assert moved == {"t1"}
+    assert await store.write(lambda tx: tx.move(FIRE, [("t1", 8), ("t3", 8)])) == {"t3"}
+    assert await store.read(lambda tx: tx.one(ONE, id="t2")) == ("disarmed",)
+
+
+async def test_an_insert_of_new_rows_leaves_those_that_exist(store: Store) -> None:
+    await store.write(lambda tx: tx.batch(INSERT, [timer("t1", due_at=5)]))
+    await store.write(lambda tx: tx.batch(INSERT_NEW, [timer("t1", due_at=9), timer("t2")]))
+    assert [(row[0], row[2]) for row in await store.read(lambda tx: tx.all(ALL))] == [("t1", 5), ("t2", 1)]
+
+
+async def test_a_job_that_raises_leaves_nothing_behind(store: Store) -> None:
+    def job(tx: Tx) -> None:
+        tx.batch(INSERT, [timer("t1")])
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        await store.write(job)
+    assert await store.read(lambda tx: tx.all(ALL)) == []
+
+
+def test_a_move_that_the_table_does_not_list_raises_when_it_is_built() -> None:
+    with pytest.raises(NotAllowed, match="delivered"):
+        move(MESSAGE, Timer, expected=("delivered",), to="queued", given={"id": str})
+
+
+def test_every_state_that_a_move_leads_to_is_a_row_of_its_table() -> None:
+    import engine.store.moves as module
+
+    tables = [value for value in vars(module).values() if isinstance(value, Moves)]
+    assert tables
+    for table in tables:
+        assert all(to in table.table for nexts in table.table.values() for to in nexts), table.kind
+
+
+def test_the_migrations_lead_to_the_tables(database: Database) -> None:
+    schema.migrate(database)  # again: nothing to do
+    assert schema.differences(database) == []
+    revision, newest = schema.current(database)
+    assert revision == newest
+
+
+@pytest.mark.real
+async def test_callers_that_wait_together_commit_together_and_a_failure_stays_alone(threaded_store: Store) -> None:
+    failures = []
+
+    async def write(number: int) -> None:
+        def job(tx: Tx) -> int:
+            tx.batch(INSERT, [timer(f"t{number:03}")])
+            if number % 10 == 3:
+                raise KeyError(number)
+            return number
+
+        try:
+            assert await threaded_store.write(job, urgent=number % 2 == 0) == number
+        except KeyError:
+            failures.append(number)
+
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(write, number)
+    kept = await threaded_store.read(lambda tx: tx.all(ALL))
+    assert len(failures) == 10
+    assert len(kept) == 90
+
+
+@pytest.mark.real
+async def test_a_store_that_closes_refuses_new_work_after_the_old_is_committed(sqlite_database: Database) -> None:
+    store = Store(sqlite_database)
+    store.open()
+    await store.write(lambda tx: tx.batch(INSERT, [timer("t1")]))
+    writer = store._writer
+    assert writer is not None
+    await store.close()
+    with pytest.raises(StoreUnavailable):
+        await writer.write(lambda tx: None, urgent=False)
+    again = Store(sqlite_database, inline=True)
+    again.open()
+    assert len(await again.read(lambda tx: tx.all(ALL))) == 1
+    await again.close()
+
+
+@pytest.mark.real
+async def test_a_locked_database_refuses_and_work_resumes_unaided(sqlite_database: Database) -> None:
+    """D16: the refusal is an error of the store, nothing is half done, and the next job commits."""
+    blocker = sqlite_database.connect()
+    store = Store(sqlite_database)
+    store.open()
+    with trio.fail_after(30):
+        await store.write(lambda tx: tx.run(Statement(lambda _: select(1))))
+        blocker.execute("BEGIN IMMEDIATE")
+        assert store._writer is not None
+        store._writer._connection.execute("PRAGMA busy_timeout = 10")
+        with pytest.raises(StoreUnavailable):
+            await store.write(lambda tx: tx.batch(INSERT, [timer("t1")]))
+        blocker.execute("ROLLBACK")
+        await store.write(lambda tx: tx.batch(INSERT, [timer("t2")]))
+        assert [row[0] for row in await store.read(lambda tx: tx.all(ALL))] == ["t2"]
+        await store.close()
+    blocker.close()
