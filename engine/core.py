@@ -17,8 +17,9 @@ from engine.cases import casebook
 from engine.cases.composing import Composer
 from engine.cases.conducting import Conductor
 from engine.cases.following import Followers
-from engine.cases.profiles import Profiles
+from engine.cases.profiles import Profiles, default_profile
 from engine.cases.verifications import Verifications
+from engine.cases.vocabulary import Templates, load_templates
 from engine.clock import MINUTE, Clock
 from engine.duties.messages import MessageDuties
 from engine.duties.retention import Retention
@@ -36,8 +37,6 @@ from engine.transit.binding import connector
 from engine.transit.books import Bells, Books
 from engine.transit.pool import Pool, Surroundings, router_of
 from engine.transit.routing import Router, elsewhere, only_through
-from workflows.profiles import OnPending, ResendPolicy, VerificationProfile
-from workflows.wording import Templates, load_templates
 
 PARTS_WAIT_US: Final = 15 * MINUTE
 PARTS_MOST: Final = 20_000
@@ -116,7 +115,7 @@ async def open_core(
     router = router_of(settings)
     backlog = Backlog()
     kept = await store.read(casebook.kept_templates)
-    profiles = Profiles(default_profile(settings))
+    profiles = Profiles(default_profile(settings.verification))
     conductor = Conductor(
         clock, keyring, router, templates, lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now)
     )
@@ -202,25 +201,6 @@ async def open_core(
         rounds=rounds,
         run_id=run_id,
         ring=core_ring,
-    )
-
-
-def default_profile(settings: Settings) -> VerificationProfile:
-    """Return the profile that an application has without asking."""
-    given = settings.verification
-    return VerificationProfile(
-        code_length=given.length,
-        alphabet=given.alphabet,
-        short_codes=given.length < 6,
-        ttl_s=given.life_s,
-        attempts=None if given.length == 4 else given.attempts,
-        sends=given.sends,
-        cooldown_s=given.cooldown_s,
-        lock_s=max(given.lock_s, given.life_s),
-        resend_policy=ResendPolicy(given.resend),
-        on_pending=OnPending(given.on_pending),
-        languages=(given.language, *(tag for tag in VerificationProfile().languages if tag != given.language)),
-        fallback_after_s=given.fallback_after_s,
     )
 
 

@@ -11,12 +11,12 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, select
 
+from engine.cases.vocabulary import VERIFICATION_EVENTS
 from engine.errors import NotAllowed
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Event, Feed
 from engine.store.tables_tenancy import Endpoint, WebhookDelivery
 from engine.store.transaction import Tx
-from workflows.verify import EVENTS as VERIFICATION_EVENTS
 
 _MESSAGE_FIELDS: Final = {
     "message_id": "the message",
@@ -51,7 +51,7 @@ MESSAGE_EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         _MESSAGE_FIELDS,
     ),
     "message.received": (
-        "A handset wrote to one of your numbers, and no open conversation claimed it; GET /v1/replies/{id} has the text.",
+        "A handset wrote to a number of yours and no open conversation claimed it; GET /v1/replies/{id} has the text.",
         {
             "reply_id": "the reply",
             "from": "the sender, masked",

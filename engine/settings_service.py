@@ -164,7 +164,7 @@ class Verification(Part):
     length: Annotated[int, Field(ge=_LEAST_DIGITS, le=10)] = 6
     alphabet: Literal["digits", "crockford"] = "digits"
     life_s: Annotated[int, Field(ge=30, le=600)] = 600
-    attempts: Annotated[int, Field(ge=1, le=10)] = 5
+    attempts: Annotated[int, Field(ge=1, le=5)] = 5
     sends: Annotated[int, Field(ge=1, le=10)] = 5
     cooldown_s: Annotated[tuple[Annotated[int, Field(ge=0, le=3_600)], ...], Field(min_length=1, max_length=10)] = (
         30,

@@ -25,6 +25,8 @@ _ALARM_EVERY_S: Final = 10.0
 def watch(metrics: Metrics, clock: Clock) -> Watch:
     """Return what lines report to."""
     rare = once_per(_ALARM_EVERY_S, clock.monotonic)
+    # The children of a metric are looked up once: a label look-up costs more than the count itself.
+    observed: dict[tuple[str, int, int], tuple[Callable[[float], None], Callable[[], None]]] = {}
 
     def alarm(line: str, kind: str, detail: str) -> None:
         account, _, bind = line.partition("/")
@@ -33,7 +35,15 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
             _log.warning("line.alarm", account=account, bind=bind, kind=kind, cause=detail)
 
     def answered(account: str, lane: int, status: int, seconds: float) -> None:
-        _answered(metrics, account, lane, status, seconds)
+        found = observed.get((account, lane, status))
+        if found is None:
+            bind = LANE_NAMES[lane]
+            found = observed[(account, lane, status)] = (
+                metrics.response_time.labels(account, bind).observe,
+                metrics.responses.labels(account, bind, status_name(status)).inc,
+            )
+        found[0](seconds)
+        found[1]()
 
     def bound(line: str, up: bool) -> None:
         account, _, bind = line.partition("/")
@@ -47,21 +57,23 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
     return Watch(alarm, answered, bound, flagged)
 
 
-def _answered(metrics: Metrics, account: str, lane: int, status: int, seconds: float) -> None:
-    bind = LANE_NAMES[lane]
-    metrics.response_time.labels(account, bind).observe(seconds)
-    metrics.responses.labels(account, bind, status_name(status)).inc()
-
-
 def sent(metrics: Metrics) -> Callable[[str, Sequence[InFlight], int], None]:
     """Return what counts submits that were written, and the time from acceptance to the wire."""
+    observed: dict[tuple[str, int], tuple[Callable[[float], None], Callable[[float], None]]] = {}
 
     def count(account: str, tokens: Sequence[InFlight], at: int) -> None:
+        lane = tokens[0].lane  # a batch is of one lane
+        found = observed.get((account, lane))
+        if found is None:
+            labels = (LANE_NAMES[lane], account, "")
+            found = observed[(account, lane)] = (
+                metrics.submitted.labels(*labels).inc,
+                metrics.accept_to_wire.labels(*labels).observe,
+            )
+        found[0](len(tokens))
         for token in tokens:
-            lane = LANE_NAMES[token.lane]
-            metrics.submitted.labels(lane, account, "").inc()
             if token.number == 1 and token.attempt == 1:
-                metrics.accept_to_wire.labels(lane, account, "").observe((at - token.created_at) / SECOND)
+                found[1]((at - token.created_at) / SECOND)
 
     return count
 

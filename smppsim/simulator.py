@@ -131,6 +131,11 @@ class Simulator:
         self._running.start_soon(self.serve_stream, ours)
         return client
 
+    async def dial(self) -> trio.abc.HalfCloseableStream:
+        """`connect` in the form that a bind takes."""
+        await trio.lowlevel.checkpoint()
+        return self.connect()
+
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Be the operator on any stream."""
         await self.server.serve_stream(stream)

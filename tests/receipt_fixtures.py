@@ -83,6 +83,8 @@ FIXTURES: tuple[ReceiptFixture, ...] = (
                    b"Delivery report for your message to 33612345601: id:0123456789 sub:001 dlvrd:001 " + _DATES
                    + b" stat:DELIVRD err:000 text:hello",
                    "0123456789", "delivered", "000", submitted=_A, done=_B),
+    ReceiptFixture("13 prose with the word text", b"Report for text: id:0123456789 stat:DELIVRD err:000 text:hello",
+                   "0123456789", "delivered", "000"),
     ReceiptFixture("14 data_sm", _with_id(b"0123456789"), "0123456789", "delivered", "000", carrier="data_sm",
                    submitted=_A, done=_B),
     ReceiptFixture("15 fields in the text", _with_id(b"0123456789") + b" stat:UNDELIV err:999 id:666", "0123456789",

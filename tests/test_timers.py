@@ -160,9 +160,10 @@ def test_drain_then_unbind_each_have_their_time() -> None:
     timers.draining(0.0, 20.0)
     timers.draining(1.0, 30.0)  # a longer one later does not prolong it
     assert timers.due(20.0) == [Due.DRAINED]
-    timers.unbinding(20.0)
-    assert timers.next_deadline() == 25.0
-    assert timers.due(25.0) == [Due.UNBIND_TIMEOUT]
+    timers.unbinding(28.0)
+    assert timers.next_deadline() == 33.0  # and no enquire_link at 30
+    assert timers.due(32.9) == []
+    assert timers.due(33.0) == [Due.UNBIND_TIMEOUT]
 
 
 @given(

@@ -4,7 +4,6 @@ It waits for nothing and writes nothing. `messages` gives it single bodies and b
 texts and plans, since campaigns repeat them.
 """
 
-import json
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, NamedTuple
 
@@ -13,7 +12,7 @@ from pydantic import Field
 from engine.api.auth import Caller
 from engine.api.context import Context
 from engine.api.problems import Refused
-from engine.api.types import Body, BodyText, Name, NumberText, Region, ShortText
+from engine.api.types import Body, BodyText, Name, NumberText, Region, ShortText, as_json
 from engine.apikeys import Scope
 from engine.clock import SECOND, to_rfc3339
 from engine.phones import BadNumber, Phone, mask, parse_destination
@@ -133,7 +132,7 @@ def destination(text: str, region: str | None) -> Phone:
 
 
 def _shown(row: NewMessage) -> str:
-    return json.dumps(
+    return as_json(
         {
             "id": row.id,
             "state": row.state,
@@ -145,6 +144,5 @@ def _shown(row: NewMessage) -> str:
             "number_unverified": bool(row.number_unverified),
             "created_at": to_rfc3339(row.created_at),
             "expires_at": to_rfc3339(row.expires_at),
-        },
-        ensure_ascii=False,
+        }
     )

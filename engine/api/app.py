@@ -3,6 +3,7 @@
 Routes are declared in their modules; nothing is decided here.
 """
 
+from importlib.metadata import version
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from engine.api import (
     applications,
@@ -29,7 +31,6 @@ from engine.api.context import Context
 from engine.api.endpoint import ApiRoute, Routes
 from engine.api.limits import Gate
 from engine.api.problems import Problem, Refused
-from engine.version import VERSION
 
 # Routes are matched in this order: the busiest first.
 TABLES: Final[tuple[Routes, ...]] = (
@@ -60,9 +61,9 @@ def build_app(context: Context) -> Gate:
     app: FastAPI = FastAPIOffline(
         title="Sceau",
         description=_ABOUT,
-        version=VERSION,
+        version=version("sceau"),
         redirect_slashes=False,
-        exception_handlers={HTTPException: _refused_by_framework},
+        exception_handlers={HTTPException: _refused_by_framework, Exception: _failed_in_framework},
     )
     for table in TABLES:
         app.router.routes.extend(ApiRoute(context, endpoint) for endpoint in table.endpoints)
@@ -74,7 +75,29 @@ def build_app(context: Context) -> Gate:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
-    return Gate(app, context.settings.http, context.clock)  # type: ignore[arg-type]
+    return Gate(Dispatch(app), context.settings.http, context.clock)
+
+
+class Dispatch:
+    """Runs operations with a body at a fixed path without the framework's layers; leaves everything else to it."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app = app
+        self._fixed = {
+            (method, route.path): route.app
+            for route in app.router.routes
+            if isinstance(route, ApiRoute) and route.body_field is not None and "{" not in route.path
+            for method in route.methods or ()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one connection's event as ASGI says."""
+        fixed = self._fixed.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if fixed is None:
+            await self._app(scope, receive, send)
+        else:
+            scope["path_params"] = {}
+            await fixed(scope, receive, send)
 
 
 def endpoints() -> list[tuple[str, str]]:
@@ -112,6 +135,10 @@ async def _refused_by_framework(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         refused.with_headers(Allow=", ".join(sorted(_allowed(request))))
     return refused.response()
+
+
+async def _failed_in_framework(_request: Request, _error: Exception) -> Response:
+    return Refused("internal").response()  # the gate logs it
 
 
 def _allowed(request: Request) -> set[str]:

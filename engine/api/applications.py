@@ -14,7 +14,7 @@ from engine.api.endpoint import Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.keys import NewKeyShown, insert_key
 from engine.api.problems import Refused
-from engine.api.types import Body, Instant, ShortText, Shown
+from engine.api.types import Body, Instant, ShortText, Shown, as_json
 from engine.apikeys import Scope
 from engine.cases.casebook import put_audit
 from engine.clock import to_rfc3339
@@ -61,9 +61,7 @@ async def create_application(call: Calling, body: ApplicationBody) -> Response:
     def store(tx: Tx) -> Answer:
         row = (application_id, body.name, "active", call.now)
         tx.batch(_INSERT, [row])
-        made = insert_key(
-            tx, call, application_id, "first key", call.caller.key.environment, (Scope.ADMIN.value,)
-        )
+        made = insert_key(tx, call, application_id, "first key", call.caller.key.environment, (Scope.ADMIN.value,))
         put_audit(
             tx,
             call.context.clock.new_id("aud"),
@@ -78,8 +76,8 @@ async def create_application(call: Calling, body: ApplicationBody) -> Response:
         assert made.stored is not None
         return Answer(
             201,
-            json.dumps({**shown, "first_key": json.loads(made.body)}, ensure_ascii=False),
-            stored=json.dumps({**shown, "first_key": json.loads(made.stored)}, ensure_ascii=False),
+            as_json({**shown, "first_key": json.loads(made.body)}),
+            stored=as_json({**shown, "first_key": json.loads(made.stored)}),
         )
 
     return await call.change(store)
@@ -102,7 +100,7 @@ async def read_application(call: Calling, application_id: str) -> Response:
         row = await call.read(lambda tx: tx.one(_ONE, id=application_id))
     if row is None:
         raise Refused("not_found")
-    return call.shown(json.dumps(_shown(dict(zip(_COLUMNS, row, strict=True))), ensure_ascii=False))
+    return call.shown(as_json(_shown(dict(zip(_COLUMNS, row, strict=True)))))
 
 
 def _shown(columns: dict[str, Any]) -> dict[str, Any]:

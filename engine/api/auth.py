@@ -1,4 +1,4 @@
-"""Who is calling: bearer keys proven offline, looked up at most once a second, refused the moment they are revoked (S16).
+"""Who is calling: bearer keys proven offline, looked up again within a second, refused once they are revoked (S16).
 
 The cache holds rows, never a key's text; every request compares the digest in constant time. Instants of last use
 gather in memory and are written by `keep_last_used`, which the composition root runs.
@@ -181,8 +181,10 @@ def _build_touch(dialect: Dialect) -> Any:
 
 
 _READ_KEY: Final = Statement(
-    lambda _: select(*[_key.c[name] for name in KEY_COLUMNS])
-    .join(_application, _application.c.id == _key.c.application_id)
-    .where(_key.c.id == bindparam("id"), _application.c.state == "active")
+    lambda _: (
+        select(*[_key.c[name] for name in KEY_COLUMNS])
+        .join(_application, _application.c.id == _key.c.application_id)
+        .where(_key.c.id == bindparam("id"), _application.c.state == "active")
+    )
 )
 _TOUCH: Final = Statement(_build_touch)

@@ -5,11 +5,13 @@ It holds no behaviour; the protocols here say what the API expects of its neighb
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, Self
 
 from engine.api.auth import Door
 from engine.api.idempotency import InFlight
+from engine.cases.verifications import Verifications
 from engine.clock import Clock
+from engine.core import Core
 from engine.keyring import KeyRing
 from engine.metrics import Metrics
 from engine.phones import Resolver
@@ -19,9 +21,6 @@ from engine.transit.backlog import Backlog
 from engine.transit.books import Bells, Books
 from engine.transit.classes import CLASSES
 from engine.transit.routing import Router
-
-if TYPE_CHECKING:
-    from engine.cases.verifications import Verifications
 
 
 class Lines(Protocol):
@@ -45,7 +44,7 @@ class Context:
     router: Router
     backlog: Backlog
     books: Books
-    verifications: "Verifications"
+    verifications: Verifications
     resolver: Resolver
     metrics: Metrics
     ring_webhooks: Callable[[Bells], None]
@@ -63,3 +62,21 @@ class Context:
         lives |= {override.name: override.life_s for override in self.settings.classes if override.life_s is not None}
         object.__setattr__(self, "lives_s", lives)
         object.__setattr__(self, "by_network", any(route.networks for route in self.router.routes))
+
+    @classmethod
+    def of(cls, core: Core, resolver: Resolver) -> Self:
+        """Return the context of a wired engine."""
+        return cls(
+            settings=core.settings,
+            clock=core.clock,
+            store=core.store,
+            keyring=core.keyring,
+            router=core.router,
+            backlog=core.backlog,
+            books=core.books,
+            verifications=core.verifications,
+            resolver=resolver,
+            metrics=core.metrics,
+            ring_webhooks=core.ring_webhooks,
+            lines=core.pool,
+        )

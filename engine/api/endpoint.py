@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Send
 
 from engine.api import problems
 from engine.api.auth import Caller
@@ -28,6 +29,7 @@ from engine.logs import logger
 from engine.store.transaction import Tx
 
 Run = Callable[..., Awaitable[Response]]
+Declare = Callable[[Run], Run]
 _CALL: Final = "sceau.call"
 _JSON: Final = "application/json"
 _log = logger("api")
@@ -58,37 +60,37 @@ class Routes:
     tag: str
     endpoints: list[Endpoint] = field(default_factory=list)
 
-    def get(self, path: str, *, needs: tuple[Scope, ...], shows: Any, refuses: tuple[str, ...] = ()) -> Any:
+    def get(self, path: str, *, needs: tuple[Scope, ...], shows: Any, refuses: tuple[str, ...] = ()) -> Declare:
         """Declare a GET, which changes nothing."""
         return self._declare("GET", path, needs, {200: shows}, refuses)
 
     def post(
         self, path: str, *, needs: tuple[Scope, ...], answers: Mapping[int, Any], refuses: tuple[str, ...] = ()
-    ) -> Any:
+    ) -> Declare:
         """Declare a POST, which honours Idempotency-Key."""
         return self._declare("POST", path, needs, answers, (*refuses, *problems.WITH_IDEMPOTENCY))
 
     def put(
         self, path: str, *, needs: tuple[Scope, ...], answers: Mapping[int, Any], refuses: tuple[str, ...] = ()
-    ) -> Any:
+    ) -> Declare:
         """Declare a PUT."""
         return self._declare("PUT", path, needs, answers, refuses)
 
     def patch(
         self, path: str, *, needs: tuple[Scope, ...], answers: Mapping[int, Any], refuses: tuple[str, ...] = ()
-    ) -> Any:
+    ) -> Declare:
         """Declare a PATCH."""
         return self._declare("PATCH", path, needs, answers, refuses)
 
     def delete(
         self, path: str, *, needs: tuple[Scope, ...], answers: Mapping[int, Any], refuses: tuple[str, ...] = ()
-    ) -> Any:
+    ) -> Declare:
         """Declare a DELETE."""
         return self._declare("DELETE", path, needs, answers, refuses)
 
     def _declare(
         self, method: str, path: str, scopes: tuple[Scope, ...], answers: Mapping[int, Any], refuses: tuple[str, ...]
-    ) -> Callable[[Run], Run]:
+    ) -> Declare:
         def declare(run: Run) -> Run:
             self.endpoints.append(Endpoint(method, path, run, self.tag, scopes, answers, refuses))
             return run
@@ -121,7 +123,7 @@ class Call:
         return await self.context.store.read(job)
 
     async def change(self, job: Callable[[Tx], Answer], *, urgent: bool = False) -> Response:
-        """Run a store function once for the request's Idempotency-Key, wake what it queued, and answer after the commit."""
+        """Run a store function, once for each Idempotency-Key; wake what it queued, and answer after the commit."""
         context = self.context
         given = self.request.headers.get("idempotency-key") if self.endpoint.method == "POST" else None
         key = key_of(given)
@@ -195,11 +197,21 @@ class ApiRoute(APIRoute):
             responses={**_successes(endpoint), **problems.documented(dict.fromkeys(codes))},
             openapi_extra={"security": [{"key": []}], "x-scopes": [scope.value for scope in endpoint.scopes]},
         )
+        if self.body_field is not None:
+            # FastAPI's exit stacks serve dependencies, which operations with a body do not have.
+            operate = self.get_route_handler()
+
+            async def run(scope: Any, receive: Receive, send: Send) -> None:
+                response = await operate(Request(scope, receive, send))
+                await response(scope, receive, send)
+
+            self.app = run
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return what runs the operation."""
         described = super().get_route_handler()
-        model = None if self.body_field is None else TypeAdapter(self.body_field.field_info.annotation)
+        body_type: Any = None if self.body_field is None else self.body_field.field_info.annotation
+        model = None if body_type is None else TypeAdapter(body_type)
         run = self._declared.run
 
         async def operate(request: Request) -> Response:

@@ -16,14 +16,14 @@ from engine.api import paging
 from engine.api.endpoint import Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import Refused, problem_body
-from engine.api.types import Body, Instant, OpenShown, ShortText, Shown
+from engine.api.types import Body, Instant, OpenShown, ShortText, Shown, as_json
 from engine.apikeys import Scope
 from engine.clock import to_rfc3339
 from engine.events import EVENT_TYPES
 from engine.store.statements import Dialect, Statement
 from engine.store.tables import Event, Feed
 from engine.store.transaction import Tx
-from engine.webhooks import endpoints
+from engine.webhooks import endpoints, replays
 
 routes = Routes("events")
 
@@ -83,10 +83,7 @@ async def list_events(call: Calling, after: After = 0, limit: paging.Limit = 50,
     shown = [_shown(row) for row in rows[:limit]]
     next_after = shown[-1]["position"] if more else max(after, last)
     return call.shown(
-        json.dumps(
-            {"data": shown, "next_after": next_after, "next_cursor": str(next_after) if more else None},
-            ensure_ascii=False,
-        )
+        as_json({"data": shown, "next_after": next_after, "next_cursor": str(next_after) if more else None})
     )
 
 
@@ -100,16 +97,15 @@ async def replay_event(call: Calling, position: Annotated[int, Path(ge=1, le=_LA
     """Send one event to one endpoint again; its webhook-id is the one that it had."""
 
     def replay(tx: Tx) -> Answer:
-        known = endpoints.read(tx, call.application_id, body.endpoint_id)
+        known = endpoints.get(tx, call.application_id, body.endpoint_id)
         if known is None:
             return Answer(404, problem_body("not_found"))
         if known.state != "enabled":
             return Answer(409, problem_body("endpoint_gone"))
-        event = tx.one(_ONE, application=call.application_id, position=position)
-        if event is None:
+        if tx.one(_ONE, application=call.application_id, position=position) is None:
             return Answer(404, problem_body("event_not_kept"))
-        endpoints.replay(tx, call.application_id, body.endpoint_id, position, str(event[0]), call.now)
-        shown = json.dumps({"position": position, "endpoint_id": body.endpoint_id})
+        replays.replay(tx, call.application_id, body.endpoint_id, [position], call.now)
+        shown = as_json({"position": position, "endpoint_id": body.endpoint_id})
         return Answer(202, shown, bells=[(call.application_id, body.endpoint_id)])
 
     return await call.change(replay)
@@ -167,7 +163,7 @@ _HEAD: Final = Statement(lambda _: select(_feed.c.position).where(_feed.c.applic
 _PAGE: Final = Statement(_build_page)
 _PAGE_OF_TYPES: Final = Statement(_build_page_of_types)
 _ONE: Final = Statement(
-    lambda _: select(_event.c.subject_id).where(
+    lambda _: select(_event.c.id).where(
         _event.c.application_id == bindparam("application"),
         _event.c.position == bindparam("position", type_=BigInteger()),
     )

@@ -14,7 +14,7 @@ from engine.api import paging
 from engine.api.endpoint import Call, Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import Refused, problem_body
-from engine.api.types import Body, Instant, ShortText, Shown
+from engine.api.types import Body, Instant, ShortText, Shown, as_json
 from engine.apikeys import Scope, checked_addresses, checked_scopes, make_key
 from engine.cases.casebook import put_audit
 from engine.clock import from_rfc3339, to_rfc3339
@@ -134,8 +134,8 @@ def insert_key(
     shown = _shown(dict(zip(_COLUMNS, [row[_ALL.index(name)] for name in _COLUMNS], strict=True)))
     return Answer(
         201,
-        json.dumps({**shown, "key": made.text}, ensure_ascii=False),
-        stored=json.dumps({**shown, "key": None}, ensure_ascii=False),
+        as_json({**shown, "key": made.text}),
+        stored=as_json({**shown, "key": None}),
     )
 
 
@@ -153,7 +153,7 @@ async def read_key(call: Calling, key_id: str) -> Response:
     found = await call.read(lambda tx: _find(tx, call.application_id, key_id))
     if found is None:
         raise Refused("not_found")
-    return call.shown(json.dumps(_shown(found), ensure_ascii=False))
+    return call.shown(as_json(_shown(found)))
 
 
 @routes.delete("/v1/keys/{key_id}", needs=_MANAGE, answers={200: KeyShown})
@@ -169,7 +169,7 @@ async def revoke_key(call: Calling, key_id: str) -> Response:
             put_audit(tx, audit_id, call.application_id, call.caller.actor, "key.revoked", key_id, {}, call.now)
         found = _find(tx, call.application_id, key_id)
         assert found is not None
-        return Answer(200, json.dumps(_shown(found), ensure_ascii=False))
+        return Answer(200, as_json(_shown(found)))
 
     response = await call.change(revoke)
     if response.status_code == 200:

@@ -67,27 +67,20 @@ class Gate:
             added.append(_API_ONLY)
         if self._secure:
             added.append(_OVER_TLS)
-        begun = False
-
-        async def answer(message: Message) -> None:
-            nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                message["headers"] = [*message.get("headers", ()), *added]
-            await send(message)
-
+        outlet = _Outlet(send, added)
         try:
             self._check_address(scope)
             if self._http.behind_proxy:
                 scope["client"] = self._client_behind_proxy(scope.get("client"), headers)
             body = await self._body(scope, headers, receive)
-            await self._app(scope, _replay(body, receive), answer)
+            await self._app(scope, _replay(body, receive), outlet.put)
         except Refused as refused:
-            await refused.response()(scope, receive, answer)  # type: ignore[arg-type]
+            await refused.response()(scope, receive, outlet.put)
         except Exception as error:
             _log.error("request.failed", request_id=request_id, exc=error)
-            if not begun:
-                await Refused("internal").response()(scope, receive, answer)  # type: ignore[arg-type]
+            if not outlet.begun:
+                await Refused("internal").response()(scope, receive, outlet.put)
+        await outlet.flush()
 
     def _request_id(self, headers: dict[bytes, bytes]) -> str:
         given = headers.get(b"x-request-id", b"").decode("latin-1")
@@ -145,6 +138,36 @@ class Gate:
                 if not message.get("more_body", False):
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         raise Refused("too_slow")
+
+
+class _Outlet:
+    """Adds header fields to an answer; one that is whole leaves when the application has returned.
+
+    Sending waits several times, and each wait would walk the application's whole stack.
+    """
+
+    __slots__ = ("_added", "_held", "_send", "begun")
+
+    def __init__(self, send: Send, added: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self._added = added
+        self._held: list[Message] = []
+        self.begun = False
+
+    async def put(self, message: Message) -> None:
+        """Take a message of the application's."""
+        if message["type"] == "http.response.start":
+            self.begun = True
+            message["headers"] = [*message.get("headers", ()), *self._added]
+        self._held.append(message)
+        if message.get("more_body", False):
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send what was held."""
+        held, self._held = self._held, []
+        for message in held:
+            await self._send(message)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -4,7 +4,6 @@ A batch is one transaction with one result for each message; a single message is
 is `accepting`'s, what became of it `message_rows`'s.
 """
 
-import json
 from typing import Annotated, Any, Final
 
 import trio
@@ -16,7 +15,7 @@ from engine.api.accepting import Acceptance, Accepted, MessageBody
 from engine.api.endpoint import Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import NUMBERS, ROUTING, Problem, Refused, problem_body
-from engine.api.types import Body, Instant, OpenShown, Shown
+from engine.api.types import Body, Instant, OpenShown, Shown, as_json
 from engine.apikeys import Scope
 from engine.cases import timeline
 from engine.store.transaction import Tx
@@ -178,7 +177,7 @@ async def read_message_timeline(call: Calling, message_id: str) -> Response:
     entries = await call.read(read)
     if entries is None:
         raise Refused("not_found")
-    return call.shown(json.dumps({"data": entries, "next_cursor": None}, ensure_ascii=False))
+    return call.shown(as_json({"data": entries, "next_cursor": None}))
 
 
 @routes.post(
@@ -210,4 +209,4 @@ async def cancel_message(call: Calling, message_id: str) -> Response:
 
 
 def _as_json(row: dict[str, Any], *, in_full: bool) -> str:
-    return json.dumps(message_rows.shown(row, in_full=in_full), ensure_ascii=False)
+    return as_json(message_rows.shown(row, in_full=in_full))

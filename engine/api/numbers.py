@@ -3,7 +3,6 @@
 Both are computed from the numbering plan and the alphabets; nothing is read, stored or counted.
 """
 
-import json
 from typing import Annotated, Literal
 
 from fastapi import Path, Query
@@ -12,7 +11,7 @@ from starlette.responses import Response
 
 from engine.api.endpoint import Calling, Routes
 from engine.api.problems import NUMBERS, Refused
-from engine.api.types import Body, BodyText, Shown
+from engine.api.types import Body, BodyText, Shown, as_json
 from engine.apikeys import Scope
 from engine.phones import BadNumber, parse_destination
 from engine.smpp.text import Alphabet, Concatenation, preview
@@ -78,7 +77,7 @@ async def look_up_number(
         "valid": phone.valid,
         "original_network": {"mcc_mnc": found.network_mccmnc, "name": found.network_name},
     }
-    return call.shown(json.dumps(shown, ensure_ascii=False))
+    return call.shown(as_json(shown))
 
 
 @routes.post("/v1/preview", needs=(), answers={200: PreviewShown})
@@ -92,4 +91,4 @@ async def preview_text(call: Calling, body: PreviewBody) -> Response:
         "parts": made.parts,
         "non_gsm": list(made.non_gsm),
     }
-    return call.shown(json.dumps(shown, ensure_ascii=False))
+    return call.shown(as_json(shown))

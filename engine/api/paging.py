@@ -4,7 +4,6 @@ The cursor is the last id of the page; one that is not ours in form is refused b
 uses it but the event feed, which runs forward by position.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import Query
 
 from engine.api.problems import Refused
+from engine.api.types import as_json
 
 Limit = Annotated[int, Query(ge=1, le=200, description="at most this many")]
 Cursor = Annotated[
@@ -36,4 +36,4 @@ def page(rows: Sequence[Mapping[str, Any]], limit: int, key: str = "id") -> str:
     """Return the JSON of a page from up to `limit + 1` rows, of which the one too many tells that more follow."""
     shown = list(rows[:limit])
     more = len(rows) > limit
-    return json.dumps({"data": shown, "next_cursor": shown[-1][key] if more else None}, ensure_ascii=False)
+    return as_json({"data": shown, "next_cursor": shown[-1][key] if more else None})

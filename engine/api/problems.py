@@ -4,13 +4,14 @@ Routes raise `Refused` or return `problem_body`; nothing that the caller sent is
 OpenAPI document, so that no answer is undocumented.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
+
+from engine.api.types import as_json
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -128,7 +129,7 @@ class Problem(BaseModel):
     errors: list[WrongField] | None = None
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault
+class Refused(Exception):
     """A refusal on its way to the caller."""
 
     def __init__(self, code: str, detail: str | None = None, **members: Any) -> None:
@@ -175,7 +176,7 @@ def problem(code: str, detail: str | None = None, **members: Any) -> dict[str, A
 
 def problem_body(code: str, detail: str | None = None, **members: Any) -> str:
     """Return a problem as JSON."""
-    return json.dumps(problem(code, detail, **members), ensure_ascii=False, separators=(",", ":"))
+    return as_json(problem(code, detail, **members))
 
 
 def invalid(errors: Iterable[Mapping[str, Any]]) -> Refused:

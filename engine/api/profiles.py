@@ -3,7 +3,6 @@
 Ranges and what goes with what are the workflow's to check, through `engine.cases`; here are reading and writing.
 """
 
-import json
 import re
 from typing import Annotated, Any, Final, Literal
 
@@ -16,7 +15,7 @@ from engine.api import paging
 from engine.api.endpoint import Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import Refused, problem_body
-from engine.api.types import Body, OpenShown, ShortText, Shown
+from engine.api.types import Body, OpenShown, ShortText, Shown, as_json
 from engine.apikeys import Scope
 from engine.cases.casebook import put_audit
 from engine.store.statements import Statement
@@ -85,7 +84,7 @@ async def read_profile(call: Calling, name: str) -> Response:
     profile = await call.read(lambda tx: call.context.verifications.profiles.of(tx, call.application_id, name))
     if profile is None:
         raise Refused("not_found")
-    return call.shown(json.dumps(_shown(profile), ensure_ascii=False))
+    return call.shown(as_json(_shown(profile)))
 
 
 @routes.put(
@@ -108,7 +107,7 @@ async def write_profile(call: Calling, name: str, body: ProfileBody) -> Response
         profile = profiles.put(tx, call.application_id, name, given, call.now)
         audit_id = context.clock.new_id("aud")
         put_audit(tx, audit_id, call.application_id, call.caller.actor, "profile.written", name, {}, call.now)
-        return Answer(200, json.dumps(_shown(profile), ensure_ascii=False))
+        return Answer(200, as_json(_shown(profile)))
 
     try:
         return await call.change(store)

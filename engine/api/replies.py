@@ -3,7 +3,6 @@
 Matching replies to conversations is `engine.cases`' affair; here they are only read.
 """
 
-import json
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
@@ -12,7 +11,7 @@ from starlette.responses import Response
 from engine.api import paging
 from engine.api.endpoint import Calling, Routes
 from engine.api.problems import Refused
-from engine.api.types import Instant, Shown
+from engine.api.types import Instant, Shown, as_json
 from engine.apikeys import Scope
 from engine.clock import to_rfc3339
 from engine.errors import Tampered, UnknownKey
@@ -73,7 +72,7 @@ async def read_reply(call: Calling, reply_id: str) -> Response:
         text = call.context.keyring.unseal(row[-1], row[0]).decode()
     except (Tampered, UnknownKey):
         raise Refused("unreadable") from None
-    return call.shown(json.dumps({**_shown(row[:-1], in_full=True), "text": text}, ensure_ascii=False))
+    return call.shown(as_json({**_shown(row[:-1], in_full=True), "text": text}))
 
 
 def _shown(row: tuple[Any, ...], *, in_full: bool) -> dict[str, Any]:

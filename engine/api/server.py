@@ -3,7 +3,6 @@
 It knows ASGI applications and sockets, no routes. The composition root starts one for the API and one for operations.
 """
 
-import math
 import socket
 import ssl
 from collections import Counter
@@ -15,10 +14,10 @@ from typing import Any, Final, NamedTuple
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ConnectionState, LifespanState
 
+from engine.api.connection import Connection
 from engine.api.limits import App
 from engine.errors import SettingsError
 from engine.settings_service import Http
@@ -26,7 +25,6 @@ from engine.settings_tree import is_loopback
 
 # A peer that acknowledges nothing, or never reads, is dropped after this; hypercorn's writes have no deadline.
 _USER_TIMEOUT_MS: Final = 15_000
-_READ_TIMEOUT_S: Final = 60
 _BACKLOG: Final = 1_024
 _FILES_USED_UP: Final = 0.1
 
@@ -131,7 +129,7 @@ class _Connections:
         self.by_peer[peer] += 1
         try:
             state: ConnectionState = ConnectionState(LifespanState({}))
-            await TCPServer(ASGIWrapper(self.app), self.config, self.context, state, stream)  # type: ignore[arg-type]
+            await Connection(ASGIWrapper(self.app), self.config, self.context, state, stream)  # type: ignore[arg-type]
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
             pass  # the peer left; nobody is there to tell
         finally:
@@ -155,7 +153,6 @@ def _config(listener: Listener) -> Config:
     config.errorlog = None  # the gate logs, without values
     config.include_server_header = False
     config.keep_alive_timeout = http.keep_alive_s
-    config.read_timeout = math.ceil(max(_READ_TIMEOUT_S, http.receive_deadline_s))
     config.h11_max_incomplete_size = http.header_limit
     config.h2_max_header_list_size = http.header_limit
     config.h2_max_concurrent_streams = 32

@@ -3,7 +3,6 @@
 Figures of messages are the application's own; binds are the installation's. Prometheus has the rest.
 """
 
-import json
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, func, literal_column, select
@@ -11,7 +10,7 @@ from starlette.responses import Response
 
 from engine.api.context import Context
 from engine.api.endpoint import Calling, Routes
-from engine.api.types import Instant, OpenShown, Shown
+from engine.api.types import Instant, OpenShown, Shown, as_json
 from engine.apikeys import Scope
 from engine.clock import SECOND, to_rfc3339
 from engine.store.statements import Statement, is_one_of
@@ -61,7 +60,7 @@ async def read_stats(call: Calling) -> Response:
     """Read what waits on each lane, and how the binds are."""
     lanes = await call.read(lambda tx: _lanes(tx, call.application_id, call.now))
     shown = {"at": to_rfc3339(call.now), "lanes": lanes, "binds": _binds(call.context)}
-    return call.shown(json.dumps(shown, ensure_ascii=False))
+    return call.shown(as_json(shown))
 
 
 def _lanes(tx: Tx, application_id: str, now: int) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ It validates shapes; meaning (is this a number? may this sender be used?) is the
 routes imports it.
 """
 
+import json
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -48,4 +49,6 @@ class OpenShown(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
-Json = dict[str, Any]
+def as_json(value: Any) -> str:
+    """Return an answer's JSON text."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

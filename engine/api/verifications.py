@@ -4,7 +4,6 @@ What these do is decided by the workflow behind `engine.cases.verifications`; he
 of outcomes to HTTP. The proof of an authentication is the 200 of a check, never a GET or a webhook.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
@@ -18,7 +17,20 @@ from engine.api.endpoint import Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.messages import Timeline
 from engine.api.problems import NUMBERS, PROBLEMS, ROUTING, Refused, problem_body
-from engine.api.types import NO_NUL, Binding, Body, Instant, Language, Name, NumberText, OpenShown, Region, ShortText, Shown
+from engine.api.types import (
+    NO_NUL,
+    Binding,
+    Body,
+    Instant,
+    Language,
+    Name,
+    NumberText,
+    OpenShown,
+    Region,
+    ShortText,
+    Shown,
+    as_json,
+)
 from engine.apikeys import Scope
 from engine.cases.outcomes import Outcome
 from engine.cases.verifications import StartVerification
@@ -120,7 +132,9 @@ async def start_verification(call: Calling, body: StartBody) -> Response:
     )
     case = context.verifications
     return await call.change(
-        lambda tx: _answer(case.start(tx, call.application_id, call.caller.actor, request, call.now), call.now, created=201, joined=200),
+        lambda tx: _answer(
+            case.start(tx, call.application_id, call.caller.actor, request, call.now), call.now, created=201, joined=200
+        ),
         urgent=True,
     )
 
@@ -136,9 +150,7 @@ async def check_verification(call: Calling, verification_id: str, body: CheckBod
     case = call.context.verifications
     return await call.change(
         lambda tx: _answer(
-            case.check(
-                tx, call.application_id, verification_id, body.code, body.binding, call.caller.actor, call.now
-            ),
+            case.check(tx, call.application_id, verification_id, body.code, body.binding, call.caller.actor, call.now),
             call.now,
             approved=200,
         ),
@@ -156,7 +168,9 @@ async def resend_verification(call: Calling, verification_id: str) -> Response:
     """Send the code again, or a new one, as the profile says; attempts are not given back."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(case.resend(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, resent=200),
+        lambda tx: _answer(
+            case.resend(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, resent=200
+        ),
         urgent=True,
     )
 
@@ -171,7 +185,9 @@ async def cancel_verification(call: Calling, verification_id: str) -> Response:
     """End a verification; its code approves nothing any more."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(case.cancel(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, canceled=200)
+        lambda tx: _answer(
+            case.cancel(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, canceled=200
+        )
     )
 
 
@@ -185,7 +201,11 @@ async def read_voice_code(call: Calling, verification_id: str) -> Response:
     """Give out the code spelled for a voice call, at most twice; audited, and counted as a send."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(case.voice_code(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, voice_code=200),
+        lambda tx: _answer(
+            case.voice_code(tx, call.application_id, verification_id, call.caller.actor, call.now),
+            call.now,
+            voice_code=200,
+        ),
         urgent=True,
     )
 
@@ -206,7 +226,7 @@ async def read_verification(call: Calling, verification_id: str) -> Response:
     found = await call.read(lambda tx: case.read(tx, call.application_id, verification_id))
     if found is None:
         raise Refused("not_found")
-    return call.shown(json.dumps(found, ensure_ascii=False))
+    return call.shown(as_json(found))
 
 
 @routes.get("/v1/verifications/{verification_id}/timeline", needs=(Scope.VERIFY_READ,), shows=Timeline)
@@ -216,7 +236,7 @@ async def read_verification_timeline(call: Calling, verification_id: str) -> Res
     entries = await call.read(lambda tx: case.timeline(tx, call.application_id, verification_id))
     if entries is None:
         raise Refused("not_found")
-    return call.shown(json.dumps({"data": entries, "next_cursor": None}, ensure_ascii=False))
+    return call.shown(as_json({"data": entries, "next_cursor": None}))
 
 
 def _answer(outcome: Outcome, now: int, **successes: int) -> Answer:
@@ -231,10 +251,10 @@ def _answer(outcome: Outcome, now: int, **successes: int) -> Answer:
     kept = {name: None if name in outcome.secret else value for name, value in body.items()}
     return Answer(
         status,
-        json.dumps(body, ensure_ascii=False),
+        as_json(body),
         outcome.queued,
         bells,
-        stored=json.dumps(kept, ensure_ascii=False) if outcome.secret else None,
+        stored=as_json(kept) if outcome.secret else None,
         headers=headers[:1],
     )
 

@@ -9,10 +9,11 @@ from typing import Any, Final
 
 from sqlalchemy import bindparam, select
 
+from engine.settings_service import Verification
 from engine.store.statements import Statement, column_kinds, insert_new
 from engine.store.tables_tenancy import ProfileRow
 from engine.store.transaction import Tx
-from workflows.profiles import VerificationProfile
+from workflows.profiles import OnPending, ResendPolicy, VerificationProfile
 
 DEFAULT: Final = "default"
 
@@ -46,6 +47,24 @@ class Profiles:
         }
         own.setdefault(self.default.name, self.default)
         return [own[name] for name in sorted(own)]
+
+
+def default_profile(given: Verification) -> VerificationProfile:
+    """Return the profile that an application has without asking."""
+    return VerificationProfile(
+        code_length=given.length,
+        alphabet=given.alphabet,
+        short_codes=given.length < 6,
+        ttl_s=given.life_s,
+        attempts=min(given.attempts, 3) if given.length == 4 and given.alphabet == "digits" else given.attempts,
+        sends=given.sends,
+        cooldown_s=given.cooldown_s,
+        lock_s=max(given.lock_s, given.life_s),
+        resend_policy=ResendPolicy(given.resend),
+        on_pending=OnPending(given.on_pending),
+        languages=(given.language, *(tag for tag in VerificationProfile().languages if tag != given.language)),
+        fallback_after_s=given.fallback_after_s,
+    )
 
 
 _profile: Any = ProfileRow.__table__  # type: ignore[attr-defined]

@@ -245,7 +245,7 @@ class Verifications:
         return self._fingerprint("binding", json.dumps(dict(sorted(binding.items())), ensure_ascii=False))
 
     def _fingerprint(self, kind: str, value: str | None) -> str:
-        return "" if value is None else self.conductor.keyring.fingerprint(kind, value)
+        return "" if not value else self.conductor.keyring.fingerprint(kind, value)
 
     # Telling.
 

@@ -29,6 +29,7 @@ _SQLITE_PRAGMAS: Final = (
     "PRAGMA cache_size = -32768",
     "PRAGMA secure_delete = ON",
 )
+_SQLITE_ERROR: Final = 1
 # Deadlock, serialisation failure, lock not available: the job runs again in the next group.
 _RETRY_STATES: Final = frozenset({"40P01", "40001", "55P03"})
 
@@ -79,7 +80,10 @@ class Database:
 
     def is_outage(self, error: BaseException) -> bool:
         """Tell whether this is the database failing (down, locked, disk full) rather than a statement being wrong."""
-        return isinstance(error, _sqlite.OperationalError | sqlite3.OperationalError | psycopg.OperationalError)
+        if isinstance(error, _sqlite.OperationalError | sqlite3.OperationalError):
+            # SQLite says "operational" of a mistake in a statement too; that is ours, and waiting mends nothing.
+            return getattr(error, "sqlite_errorcode", None) != _SQLITE_ERROR
+        return isinstance(error, psycopg.OperationalError)
 
 
 def sqlite_version() -> tuple[int, ...]:

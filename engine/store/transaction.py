@@ -5,10 +5,10 @@ make it.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from engine.store.statements import SQLITE, Dialect, Move, Statement
+from engine.store.statements import SQLITE, Compiled, Dialect, Move, Statement, Words, slices
 
 Row = tuple[Any, ...]
 
@@ -24,14 +24,12 @@ class Tx:
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Run a statement; return the number of rows it touched."""
-        compiled = statement.compiled(self.dialect)
-        self._cursor.execute(compiled.sql, {**compiled.constants, **values})
+        self._execute(statement.compiled(self.dialect).words, values)
         return int(self._cursor.rowcount)
 
     def one(self, statement: Statement, **values: Any) -> Row | None:
         """Run a query; return its first row, or None."""
-        compiled = statement.compiled(self.dialect)
-        self._cursor.execute(compiled.sql, {**compiled.constants, **values})
+        self._execute(statement.compiled(self.dialect).words, values)
         row = self._cursor.fetchone()
         if row is not None and self.dialect is SQLITE:
             self._cursor.fetchall()  # a half-read cursor would hold the statement open over the commit
@@ -40,35 +38,74 @@ class Tx:
     def all(self, statement: Statement, **values: Any) -> list[Row]:
         """Run a query; return all its rows (on SQLite as one JSON row, when the statement is a plain SELECT)."""
         compiled = statement.compiled(self.dialect)
-        parameters = {**compiled.constants, **values}
-        if compiled.as_json is not None:
-            self._cursor.execute(compiled.as_json, parameters)
-            return [tuple(row) for row in json.loads(self._cursor.fetchone()[0])]
-        self._cursor.execute(compiled.sql, parameters)
-        return [tuple(row) for row in self._cursor.fetchall()]
+        self._execute(compiled.every or compiled.words, values)
+        return self._rows(compiled)
 
     def batch(self, statement: Statement, rows: Sequence[Sequence[Any]], **values: Any) -> int:
-        """Run a batch statement once over `rows`, in the order of its `given` columns; nothing for an empty batch."""
-        return self.run(statement, rows=as_json(rows), **values) if rows else 0
+        """Run a batch statement over `rows`, in the order of its `given` columns; return the rows it touched."""
+        compiled = statement.compiled(self.dialect)
+        touched = 0
+        for sql, parameters in self._pieces(compiled, compiled.words, rows, values):
+            self._cursor.execute(sql, parameters)
+            touched += self._cursor.rowcount
+        return touched
 
     def joined(self, statement: Statement, rows: Sequence[Sequence[Any]], **values: Any) -> list[Row]:
         """Run a query that joins a batch of rows; return all its rows."""
-        return self.all(statement, rows=as_json(rows), **values) if rows else []
+        compiled = statement.compiled(self.dialect)
+        found: list[Row] = []
+        for sql, parameters in self._pieces(compiled, compiled.every or compiled.words, rows, values):
+            self._cursor.execute(sql, parameters)
+            found += self._rows(compiled)
+        return found
 
     def move(self, move: Move, rows: Sequence[Sequence[Any]], **values: Any) -> set[Any]:
         """Run a guarded move over `rows`; return what moved (the match column, or a tuple of several)."""
         if not rows:
             return set()
-        given = as_json(rows)
-        if self.dialect is SQLITE:
-            winners = self.all(move.winners, rows=given, **values)
-            if winners:
-                self.run(move.update, rows=given, **values)
-        else:
-            winners = self.all(move.update, rows=given, **values)
-        return {row[0] if len(row) == 1 else row for row in winners}
+        if self.dialect is not SQLITE:
+            return _keys(self.joined(move.update, rows, **values), range(len(move.places)))
+        cursor = self._cursor
+        cursor.execute("SAVEPOINT moving")
+        if self.batch(move.update, rows, **values) == len(rows):
+            cursor.execute("RELEASE moving")
+            return _keys(rows, move.places)
+        # Some lost their guard, which an update cannot tell of on SQLite: ask first, then move again.
+        cursor.execute("ROLLBACK TO moving")
+        winners = self.joined(move.winners, rows, **values)
+        if winners:
+            self.batch(move.update, rows, **values)
+        cursor.execute("RELEASE moving")
+        return _keys(winners, range(len(move.places)))
+
+    def _execute(self, words: Words, values: dict[str, Any]) -> None:
+        parameters = words.in_order(values) if self.dialect is SQLITE else words.by_name(values)
+        self._cursor.execute(words.sql, parameters)
+
+    def _pieces(
+        self, compiled: Compiled, words: Words, rows: Sequence[Sequence[Any]], values: dict[str, Any]
+    ) -> Iterator[tuple[str, Any]]:
+        """Yield what to execute for a batch: one statement on PostgreSQL, one a slice on SQLite, none if empty."""
+        if not rows:
+            return
+        if self.dialect is not SQLITE:
+            given = json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+            yield compiled.unfolding() + words.sql, words.by_name({**values, "rows": given})
+            return
+        others = words.in_order(values)
+        for start, size in slices(len(rows)):
+            flat = [value for row in rows[start : start + size] for value in row]
+            yield compiled.head(size) + words.sql, flat + others
+
+    def _rows(self, compiled: Compiled) -> list[Row]:
+        if compiled.every is not None:
+            return [tuple(row) for row in json.loads(self._cursor.fetchone()[0])]
+        return [tuple(row) for row in self._cursor.fetchall()]
 
 
-def as_json(rows: Sequence[Sequence[Any]]) -> str:
-    """Return a batch as the JSON text that `Dialect.given` unfolds."""
-    return json.dumps(rows, ensure_ascii=False, separators=(",", ":"))
+def _keys(rows: Iterable[Sequence[Any]], places: Sequence[int]) -> set[Any]:
+    """Return the matched column of each row, or a tuple of several."""
+    if len(places) == 1:
+        place = places[0]
+        return {row[place] for row in rows}
+    return {tuple(row[place] for place in places) for row in rows}

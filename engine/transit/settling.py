@@ -218,6 +218,7 @@ def unanswered(tally: Tally, now: int) -> None:
         tally.doubts += 1
         tally.due_at = now + int(CLASSES[tally.message_class].doubt.hold_s * SECOND)
         tally.move("in_doubt", "in_doubt")
+        _end_of_parts(tally, now)  # the receipts of an earlier attempt may have told everything already
 
 
 def resolve_doubt(tally: Tally, now: int, elsewhere: str | None, only_here: str, doubtful: list[int]) -> None:
@@ -252,35 +253,53 @@ class PartFacts(NamedTuple):
 def received(tally: Tally, part: PartFacts, state: MessageState, now: int, error: str) -> tuple[str, str | None]:
     """Apply a receipt to a message; return its effect and the part's new state, if it has one.
 
-    Effects: `applied`, `noted` (not final), `duplicate`, `contradicts` (a second, different final: the first stays).
+    Effects: `applied`, `noted` (not final, or no longer news), `duplicate`, `contradicts` (a second, different final:
+    the first stays).
     """
     outcome = OUTCOME_OF.get(state)
-    if outcome is None:
-        return "noted", None
     if part.state in _WORSE:
+        if outcome is None or outcome == "unknown":
+            return "noted", None
         return ("duplicate" if part.state == outcome else "contradicts"), None
+    if outcome == "unknown" and part.state == "unknown":
+        return "duplicate", None
+    if part.state == "in_doubt":
+        # Whatever it says, it proves that the submit arrived: nothing is sent again for it.
+        _proven(tally, part, now)
+    if outcome is None:
+        return "noted", "accepted" if part.state == "in_doubt" else None
     if outcome == "unknown":
-        if part.state == "unknown":
-            return "duplicate", None
         if tally.open_parts <= 1 and tally.state in {"accepted", "in_doubt"}:
+            tally.due_at = None
+            tally.final_at = now
             tally.move("unknown", "unknown")
         return "applied", "unknown"
     if part.sibling_final:
         return "duplicate", outcome
     tally.open_parts = max(0, tally.open_parts - 1)
-    tally.reason = tally.reason if outcome == "delivered" else (error or outcome)
+    if tally.state not in MESSAGE.final:
+        tally.reason = tally.reason if outcome == "delivered" else (error or outcome)
     if tally.worst is None or _WORSE[outcome] > _WORSE[tally.worst]:
         tally.worst = outcome
-    if tally.state == "in_doubt":
-        # A receipt proves that the submit arrived, whatever became of its answer.
-        tally.unanswered = max(0, tally.unanswered - 1)
-        if tally.open_parts and not tally.unanswered:
-            tally.accepted_at = tally.accepted_at or now
-            tally.move("accepted", "accepted")
-    if tally.open_parts == 0 and tally.state in {"accepted", "in_doubt", "unknown", "queued", "waiting"}:
+    _end_of_parts(tally, now)
+    return "applied", outcome
+
+
+def _proven(tally: Tally, part: PartFacts, now: int) -> None:
+    if part.attempt != tally.attempts or tally.state != "in_doubt":
+        return
+    tally.unanswered = max(0, tally.unanswered - 1)
+    if not tally.unanswered and tally.open_parts:
+        tally.accepted_at = tally.accepted_at or now
+        tally.due_at = None
+        tally.move("accepted", "accepted")
+
+
+def _end_of_parts(tally: Tally, now: int) -> None:
+    settled = {"accepted", "in_doubt", "unknown", "queued", "waiting"}
+    if tally.open_parts == 0 and tally.worst is not None and tally.state in settled:
         tally.due_at = None
         tally.finish(tally.worst, now)
-    return "applied", outcome
 
 
 def overdue(tally: Tally, now: int) -> None:

@@ -7,11 +7,11 @@ feeder holds what it has read in memory, so a claim writes nothing but the membe
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, func, null, select, tuple_
+from sqlalchemy import BigInteger, bindparam, func, literal_column, null, select, tuple_
 
 from engine.errors import Conflict
 from engine.store.moves import DELIVERY
-from engine.store.statements import Dialect, Statement, is_one_of
+from engine.store.statements import Dialect, Statement
 from engine.store.tables import Event
 from engine.store.tables_tenancy import Endpoint, WebhookDelivery
 from engine.store.transaction import Tx
@@ -89,7 +89,11 @@ def page(tx: Tx, endpoint_id: str, look: Look) -> Page:
     )
     rows = [Due(*one) for one in found]
     batches = {(due.batch_id, due.next_at) for due in rows if due.batch_id not in {None, *look.batches}}
-    members = [Due(*one) for one in tx.joined(_MEMBERS, sorted(batches), endpoint=endpoint_id)]
+    members = [
+        Due(*one)
+        for batch_id, due in sorted(batches)
+        for one in tx.all(_MEMBERS, endpoint=endpoint_id, batch=batch_id, due=due)
+    ]
     exhausted = len(rows) < look.most
     upcoming = tx.one(_NEXT_DUE, endpoint=endpoint_id, now=look.now) if exhausted else None
     return Page(target, rows, members, exhausted, None if upcoming is None else int(upcoming[0]))
@@ -104,10 +108,12 @@ def stamp(tx: Tx, endpoint_id: str, members: Sequence[tuple[int, str]], now: int
 
 
 def settle(tx: Tx, endpoint_id: str, rows: Sequence[Settled], freed: Collection[str], now: int) -> list[Due]:
-    """Write what became of posted rows; return the rows of the `freed` subjects that are owed next."""
+    """Write what became of posted rows; return the row of each of the `freed` subjects that is owed next."""
     tx.batch(_SETTLE, rows, endpoint=endpoint_id)
-    found = tx.joined(_FOLLOWERS, [(subject,) for subject in sorted(freed)], endpoint=endpoint_id, now=now)
-    return [Due(*one) for one in found]
+    firsts = tx.joined(_FIRST_OWED, [(subject,) for subject in sorted(freed)], endpoint=endpoint_id)
+    positions = sorted((endpoint_id, int(row[0])) for row in firsts if row[0] is not None)
+    followers = [Due(*one) for one in tx.joined(_FOLLOWERS, positions)]
+    return [due for due in followers if due.next_at <= now and due.batch_id is None]
 
 
 def disable(tx: Tx, endpoint_id: str, reason: str) -> bool:
@@ -160,26 +166,34 @@ _before: Any = _delivery.alias("before")
 for _to in ("delivered", "dead"):
     DELIVERY.check("pending", _to)
 
-# Written out, so that both databases see that the partial indexes apply.
-_IS_OWED: Final = is_one_of(_delivery.c.state, ("pending",))
+# Written out, and as an equation: so both databases see that the partial index applies.
+_PENDING: Final[Any] = literal_column("'pending'")
+_IS_OWED: Final = _delivery.c.state == _PENDING
 _IS_OWED_BEFORE: Final = (
     (_before.c.endpoint_id == _delivery.c.endpoint_id)
     & (_before.c.subject_id == _delivery.c.subject_id)
     & (_before.c.position < _delivery.c.position)
-    & is_one_of(_before.c.state, ("pending",))
+    & (_before.c.state == _PENDING)
 )
 _EARLIER: Final = (
     select(func.count()).select_from(_before).where(_IS_OWED_BEFORE).correlate(_delivery).scalar_subquery()
 )
-_DUE_COLUMNS: Final = (
-    _delivery.c.position, _delivery.c.subject_id, _delivery.c.attempts, _delivery.c.next_at, _delivery.c.batch_id,
-    _EARLIER.label("earlier"), _event.c.id.label("event_id"), _event.c.type, _event.c.sequence, _event.c.data,
-    _event.c.occurred_at,
-)  # fmt: skip
+
+
+def _due_columns(earlier: Any) -> list[Any]:
+    own = [_delivery.c[name] for name in Due._fields[:5]]
+    return [
+        *own,
+        earlier.label("earlier"),
+        _event.c.id.label("event_id"),
+        *(_event.c[name] for name in Due._fields[7:]),
+    ]
+
+
+_NONE_EARLIER: Final = literal_column("0", BigInteger())
 _ENDPOINT: Final = _delivery.c.endpoint_id == bindparam("endpoint")
-_JOINED: Final = _delivery.join(
-    _event, (_event.c.application_id == _delivery.c.application_id) & (_event.c.position == _delivery.c.position)
-)
+_IS_TOLD: Final = (_event.c.application_id == _delivery.c.application_id) & (_event.c.position == _delivery.c.position)
+_JOINED: Final = _delivery.join(_event, _IS_TOLD)
 
 
 def _build_page(*, heads: bool) -> Any:
@@ -190,7 +204,7 @@ def _build_page(*, heads: bool) -> Any:
     order = (_delivery.c.next_at, _delivery.c.position)
     ready = ~blocking.correlate(_delivery).exists()
     return (
-        select(*_DUE_COLUMNS)
+        select(*_due_columns(_NONE_EARLIER if heads else _EARLIER))
         .select_from(_JOINED)
         .where(_ENDPOINT, _IS_OWED, _delivery.c.next_at <= bindparam("now"), tuple_(*order) > cursor)
         # A member of a batch comes with its batch, which was formed when nothing of its subjects was owed before.
@@ -200,24 +214,21 @@ def _build_page(*, heads: bool) -> Any:
     )
 
 
-def _build_members(dialect: Dialect) -> Any:
-    given = dialect.given(batch_id=str, next_at=int)
-    return (
-        select(*_DUE_COLUMNS)
-        .select_from(given.join(_JOINED, given.c.next_at == _delivery.c.next_at))
-        .where(_ENDPOINT, _IS_OWED, _delivery.c.batch_id == given.c.batch_id)
-        .order_by(_delivery.c.position)
+def _build_first_owed(dialect: Dialect) -> Any:
+    given = dialect.given(subject_id=str)
+    first = select(func.min(_before.c.position)).where(
+        _before.c.endpoint_id == bindparam("endpoint"),
+        _before.c.subject_id == given.c.subject_id,
+        _before.c.state == _PENDING,
     )
+    return select(first.correlate(given).scalar_subquery().label("position")).select_from(given)
 
 
 def _build_followers(dialect: Dialect) -> Any:
-    given = dialect.given(subject_id=str)
-    return (
-        select(*_DUE_COLUMNS)
-        .select_from(given.join(_JOINED, given.c.subject_id == _delivery.c.subject_id))
-        .where(_ENDPOINT, _IS_OWED, _delivery.c.batch_id.is_(null()), _delivery.c.next_at <= bindparam("now"))
-        .order_by(_delivery.c.position)
-    )
+    given = dialect.given(endpoint_id=str, position=int)
+    # The endpoint is given with each position: as a parameter, SQLite would begin with all its deliveries.
+    is_given = (_delivery.c.endpoint_id == given.c.endpoint_id) & (_delivery.c.position == given.c.position)
+    return select(*_due_columns(_NONE_EARLIER)).select_from(given.join(_delivery, is_given).join(_event, _IS_TOLD))
 
 
 def _build_stamp(dialect: Dialect) -> Any:
@@ -259,7 +270,15 @@ _TARGET: Final = Statement(
 )
 _HEADS: Final = Statement(lambda _: _build_page(heads=True))
 _UNBATCHED: Final = Statement(lambda _: _build_page(heads=False))
-_MEMBERS: Final = Statement(_build_members)
+_MEMBERS: Final = Statement(
+    lambda _: (
+        select(*_due_columns(_NONE_EARLIER))
+        .select_from(_JOINED)
+        .where(_ENDPOINT, _IS_OWED, _delivery.c.next_at == bindparam("due"), _delivery.c.batch_id == bindparam("batch"))
+        .order_by(_delivery.c.position)
+    )
+)
+_FIRST_OWED: Final = Statement(_build_first_owed)
 _FOLLOWERS: Final = Statement(_build_followers)
 _STAMP: Final = Statement(_build_stamp)
 _SETTLE: Final = Statement(_build_settle)
@@ -299,7 +318,7 @@ _RECALLED_ATTEMPTS: Final = 4
 _DISABLE: Final = Statement(
     lambda _: (
         _endpoint.update()
-        .where(_endpoint.c.id == bindparam("endpoint"), is_one_of(_endpoint.c.state, ("enabled",)))
+        .where(_endpoint.c.id == bindparam("endpoint"), _endpoint.c.state == "enabled")
         .values(state="disabled", disabled_reason=bindparam("reason"))
     )
 )

@@ -94,7 +94,7 @@ class Webhooks:
         try:
             await feeder.run()
         except Exception as error:  # one endpoint's failure stays its own; the next look tries again
-            log.error("webhook.feeder_failed", endpoint_id=endpoint_id, exc=error)  # noqa: TRY400 - our own logger
+            log.error("webhook.feeder_failed", endpoint_id=endpoint_id, exc=error)
             feeder.rung = False
         finally:
             del self._feeders[endpoint_id]

@@ -8,7 +8,7 @@ uses this: `line`, and the API when an endpoint is created.
 import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -43,7 +43,7 @@ class Refused(httpcore2.ConnectError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an endpoint's posts go: the parts of its URL as HTTP needs them."""
+    """Where an endpoint's posts go: the parts of its URL as HTTP and httpcore2 need them."""
 
     scheme: str
     host: str
@@ -51,15 +51,13 @@ class Address:
     target: bytes
     host_header: bytes
 
-    @property
-    def origin(self) -> httpcore2.Origin:
-        """Return the origin as httpcore2 has it."""
-        return httpcore2.Origin(self.scheme.encode(), self.host.encode(), self.port)
+    origin: httpcore2.Origin = field(init=False, repr=False, compare=False)
+    url: httpcore2.URL = field(init=False, repr=False, compare=False)
 
-    @property
-    def url(self) -> httpcore2.URL:
-        """Return the URL as httpcore2 has it."""
-        return httpcore2.URL(scheme=self.scheme, host=self.host, port=self.port, target=self.target)
+    def __post_init__(self) -> None:
+        url = httpcore2.URL(scheme=self.scheme, host=self.host, port=self.port, target=self.target)
+        object.__setattr__(self, "url", url)
+        object.__setattr__(self, "origin", url.origin)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,8 @@ class Line:
     async def post(self, address: Address, headers: list[Header], body: bytes) -> Answer:
         """Post a body and return the answer. A kept connection that turns out dead is replaced once."""
         self._seen = None
-        request = httpcore2.Request(b"POST", address.url, headers=headers, content=body)
+        request = httpcore2.Request(b"POST", address.url, content=body)
+        request.headers = headers  # octets already: the constructor would look at each of them again
         try:
             with trio.move_on_after(self._dialer.options.timeout_s):
                 return await self._exchange(address, request)

@@ -1,0 +1,1 @@
+"""Benchmarks: what the figures of docs/benchmarks.md are measured with."""

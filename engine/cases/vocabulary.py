@@ -1,0 +1,9 @@
+"""What the engine knows of the workflows' words: the tables of their events, and the loading of their templates.
+
+`engine.events` and the composition root come here, since this package alone may call workflows.
+"""
+
+from workflows.verify import EVENTS as VERIFICATION_EVENTS
+from workflows.wording import Templates, load_templates
+
+__all__ = ["VERIFICATION_EVENTS", "Templates", "load_templates"]
