@@ -10,7 +10,7 @@ LOCK_FLAGS := --quiet --generate-hashes --strip-extras --allow-unsafe --no-heade
 	--no-emit-find-links --no-emit-trusted-host
 
 .DEFAULT_GOAL := help
-.PHONY: help demo serve test lint check interop bench soak fmt lock clean
+.PHONY: help demo serve test lint check interop bench soak docs fmt lock clean
 .DELETE_ON_ERROR:
 
 help: ## list these targets
@@ -46,6 +46,9 @@ bench: $(STAMP) ## measure, and print the table of docs/benchmarks.md
 
 soak: $(STAMP) ## the full-length proofs
 	@$(PYTEST) -n $(WORKERS) -m soak
+
+docs: $(STAMP) ## write what the pages of docs/ take from the code
+	@$(BIN)/python -m docs.generate
 
 fmt: $(STAMP) ## format the code and mend what ruff can
 	$(BIN)/ruff format .

@@ -3,13 +3,14 @@
 What each command does is in `engine.commands`; nothing else imports this module.
 """
 
+import os
 import sys
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
-from engine.commands import config, init
+from engine.commands import binds, config, demo, init, keys, replay, send, serve, trace
 from engine.errors import EngineError
 from engine.places import check_places
 
@@ -19,6 +20,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # its tracebacks print local variables
 )
 app.command("init")(init.init)
+app.command("serve")(serve.serve)
+app.command("demo")(demo.demo)
+app.add_typer(keys.app, name="keys")
+app.add_typer(keys.applications, name="applications")
+app.command("binds")(binds.binds)
+app.command("send")(send.send)
+app.command("trace")(trace.trace)
+app.command("replay")(replay.replay)
 app.add_typer(config.app, name="config")
 
 
@@ -39,6 +48,7 @@ def _options(
 
 def main() -> None:
     """Run a command; an error of ours is one line on standard error and exit code 2."""
+    os.umask(0o077)  # databases, notes and exports are for their owner alone
     try:
         app()
     except EngineError as error:

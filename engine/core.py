@@ -35,11 +35,13 @@ from engine.transit import queue, replying
 from engine.transit.backlog import Backlog, QueueKey
 from engine.transit.binding import connector
 from engine.transit.books import Bells, Books
+from engine.transit.classes import overridden
 from engine.transit.pool import Pool, Surroundings, router_of
 from engine.transit.routing import Router, elsewhere, only_through
 
 PARTS_WAIT_US: Final = 15 * MINUTE
 PARTS_MOST: Final = 20_000
+PARTS_OF_PAIR_MOST: Final = 250  # of one handset writing to one number of ours
 
 
 @dataclass(slots=True)
@@ -77,6 +79,9 @@ class Core:
         takeover = next(duty for duty in self.rounds.duties if duty.name == "takeover")
         while (await self.rounds.look(takeover)).more:
             pass
+        for message_id, account, recipient, reference in await self.store.read(queue.unfinished_references):
+            width = self.pool.reference_width(account)
+            self.books.references.hold(message_id, account, recipient, reference, width)
         found = await self.store.read(queue.backlog)
         self.backlog.add([QueueKey(*key) for key in found])
 
@@ -92,10 +97,12 @@ class Core:
             for ring in self.ring:
                 ring(bells)
 
-    def wake(self, queued: Sequence[QueueKey], bells: Bells) -> None:
-        """Wake senders and webhooks after a commit."""
+    def wake(self, queued: Sequence[QueueKey], bells: Bells, on_air: Sequence[str] = ()) -> None:
+        """Wake senders and webhooks after a commit, and have messages that became useless canceled on the air."""
         self.backlog.add(queued)
         self.ring_webhooks(bells)
+        if on_air:
+            self.pool.canceling.ask(on_air)
 
 
 async def open_core(
@@ -119,7 +126,8 @@ async def open_core(
     conductor = Conductor(
         clock, keyring, router, templates, lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now)
     )
-    followers = Followers(conductor, profiles, keyring, owner_of(settings), lambda _messages: None)
+    followers = Followers(conductor, profiles, keyring, owner_of(settings))
+    classes = overridden(settings.classes)
     books = Books(clock.new_id, followers.messages_moved)
     core_ring: list[Callable[[Bells], None]] = []
 
@@ -138,6 +146,7 @@ async def open_core(
             books=books,
             backlog=backlog,
             router=router,
+            classes=classes,
             run=run_id,
             compose=Composer(templates, keyring, kept).compose,
             on_reply=followers.replied,
@@ -155,20 +164,26 @@ async def open_core(
         lambda number: keyring.fingerprint("phone", number),
         run_id,
         settings.node,
+        classes,
     )
     retention = Retention(settings.retention)
 
     def told(name: str, done: Done) -> None:
         backlog.add(done.queued)
         ring_webhooks(done.bells)
+        if done.on_air:
+            pool.canceling.ask(done.on_air)
         watching.duty_done(name, done)
 
     def heal(tx: Tx, _now: int) -> Done:
         return Done(queued=[QueueKey(*key) for key in queue.backlog(tx)])
 
     def give_up(tx: Tx, now: int) -> Done:
-        bells, count = replying.give_up(tx, pool.joining, now - PARTS_WAIT_US, PARTS_MOST, now)
-        return Done(count, bells=bells)
+        given = replying.give_up(tx, pool.joining, now - PARTS_WAIT_US, (PARTS_OF_PAIR_MOST, PARTS_MOST), now)
+        if given.parked:
+            watch.alarm("parts", "parked", str(given.parked))
+        looked = given.replies + given.parked
+        return Done(looked, bells=given.bells, more=looked > 0)
 
     rounds = Rounds(
         store,

@@ -27,7 +27,7 @@ from engine.settings_service import (
     Verification,
     Webhooks,
 )
-from engine.settings_sources import PATH_VARIABLE, Layer, explained, read_toml, read_variables
+from engine.settings_sources import PATH_VARIABLE, PREFIX, Layer, explained, read_toml, read_variables
 from engine.settings_tree import ByName
 
 DEFAULT_FILE: Final = Path("sceau.toml")
@@ -158,4 +158,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None, **g
         _layers.reset(token)
 
 
-__all__ = ["DEFAULT_FILE", "Settings", "SettingsError", "load"]
+def environment_without_settings() -> dict[str, str]:
+    """Return this process's environment without a `SCEAU_` variable, for a child with settings of its own alone."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+
+
+__all__ = ["DEFAULT_FILE", "Settings", "SettingsError", "environment_without_settings", "load"]

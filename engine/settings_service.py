@@ -90,7 +90,6 @@ class ClassOverride(NamedPart):
     hold_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     least_life_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     life_s: Annotated[int, Field(ge=30, le=7 * 86_400)] | None = None
-    response_deadline_s: Seconds | None = None
     quiet_exempt: bool | None = None
 
     @field_validator("name")

@@ -13,7 +13,7 @@ import httpx2
 from engine.api.app import build_app
 from engine.api.context import Context
 from engine.api.limits import Gate
-from engine.apikeys import Scope, make_key
+from engine.apikeys import NewKey, Scope, make_key
 from engine.clock import VirtualClock
 from engine.core import Core, open_core
 from engine.keyring import KeyRing
@@ -68,6 +68,12 @@ def put_key(tx: Tx, core: Core, application_id: str, scopes: tuple[str, ...], **
     """Store a key of an application; return its text."""
     clock = core.clock
     made = make_key("test", clock.new_id("key"), clock.entropy)
+    insert_key(tx, made, application_id, scopes, clock.now(), **columns)
+    return made.text
+
+
+def insert_key(tx: Tx, made: NewKey, application_id: str, scopes: tuple[str, ...], now: int, **columns: Any) -> None:
+    """Store a key that was made; `columns` differ from a plain one."""
     row = {
         "id": made.id,
         "application_id": application_id,
@@ -76,14 +82,13 @@ def put_key(tx: Tx, core: Core, application_id: str, scopes: tuple[str, ...], **
         "secret_digest": made.digest,
         "scopes": json.dumps(scopes),
         "addresses": "[]",
-        "created_at": clock.now(),
+        "created_at": now,
         "expires_at": None,
         "revoked_at": None,
         "last_used_at": None,
         **columns,
     }
     tx.batch(_INSERT_KEY, [list(row.values())])
-    return made.text
 
 
 def put_application(tx: Tx, application_id: str, now: int) -> None:

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import httpx2
-import pytest
 import trio
 from sqlalchemy import select
 
@@ -113,13 +112,12 @@ async def test_a_guesser_of_keys_is_stopped(store: Store, autojump_clock: trio.t
         assert (await ask(api, key, "203.0.113.5")).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "query", ["api_key=x", "ACCESS_TOKEN=x", "token=1", "cursor=sceau_live_abc", "a=1&authorization=Bearer%20x"]
-)
-async def test_a_key_in_the_address_is_refused_whatever_else_is_right(store: Store, query: str) -> None:
+async def test_a_key_in_the_address_is_refused_whatever_else_is_right(store: Store) -> None:
+    queries = ["api_key=x", "ACCESS_TOKEN=x", "token=1", "cursor=sceau_live_abc", "a=1&authorization=Bearer%20x"]
     async with open_api(store) as api:
-        answer = await api.alice.get(f"/v1/messages?{query}")
-        assert (answer.status_code, answer.json()["code"]) == (400, "key_in_query")
+        for query in queries:
+            answer = await api.alice.get(f"/v1/messages?{query}")
+            assert (answer.status_code, answer.json()["code"]) == (400, "key_in_query"), query
 
 
 async def test_every_operation_is_closed_to_a_key_without_its_scope(store: Store) -> None:

@@ -145,11 +145,12 @@ async def test_an_answer_is_kept_for_a_day(store: Store) -> None:
         assert (await api.alice.post("/v1/messages", json=NOTICE, headers=KEYED)).json()["id"] != first
 
 
-@pytest.mark.parametrize("key", ["", " ", "é", "x" * 256, '"' + "y" * 256 + '"', "a\tb"])
-async def test_a_key_that_is_no_printable_text_is_refused(store: Store, key: str) -> None:
+async def test_a_key_that_is_no_printable_text_is_refused(store: Store) -> None:
     async with open_api(store) as api:
-        answer = await api.alice.post("/v1/messages", json=NOTICE, headers={"Idempotency-Key": key.encode("latin-1")})
-        assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key")
+        for key in ("", " ", "é", "x" * 256, '"' + "y" * 256 + '"', "a\tb"):
+            given = {b"Idempotency-Key": key.encode("latin-1")}
+            answer = await api.alice.post("/v1/messages", json=NOTICE, headers=given)
+            assert (answer.status_code, answer.json()["code"]) == (400, "bad_idempotency_key"), key
 
 
 async def test_a_quoted_key_is_the_same_as_a_bare_one(store: Store) -> None:

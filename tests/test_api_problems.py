@@ -31,7 +31,7 @@ BODIES: dict[str, tuple[bytes, int]] = {
     "NaN": (json.dumps({**NOTICE, "ttl_s": float("nan")}).encode(), 422),
     "infinity": (json.dumps({**NOTICE, "ttl_s": float("inf")}).encode(), 422),
     "2^63": (json.dumps({**NOTICE, "ttl_s": 2**63}).encode(), 422),
-    "a number of 5,000 digits": (b'{"ttl_s":' + b"9" * 5_000 + b"}", 422),
+    "a number of 5,000 digits": (b'{"ttl_s":' + b"9" * 5_000 + b"}", 400),
     "a float": (json.dumps({**NOTICE, "ttl_s": 60.5}).encode(), 422),
     "a number as text": (json.dumps({**NOTICE, "ttl_s": "60"}).encode(), 422),
     "true": (json.dumps({**NOTICE, "to": True}).encode(), 422),
@@ -43,58 +43,60 @@ BODIES: dict[str, tuple[bytes, int]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
-async def test_a_bad_body_is_refused_without_being_repeated(store: Store, name: str) -> None:
-    body, status = BODIES[name]
+async def test_a_bad_body_is_refused_without_being_repeated(store: Store) -> None:
     async with open_api(store) as api:
-        for path in ("/v1/messages", "/v1/verifications", "/v1/messages/batch", "/v1/preview", "/v1/keys"):
-            answer = await api.alice.post(path, content=body, headers=JSON)
-            assert answer.status_code in {status, 422}, (path, answer.text)
-            assert answer.headers["content-type"] == "application/problem+json"
-            Problem.model_validate(answer.json())
-            assert SECRET not in answer.text
+        for name, (body, status) in BODIES.items():
+            for path in ("/v1/messages", "/v1/verifications", "/v1/messages/batch", "/v1/preview", "/v1/keys"):
+                answer = await api.alice.post(path, content=body, headers=JSON)
+                assert answer.status_code == status or (path != "/v1/messages" and answer.status_code == 422), (
+                    name,
+                    path,
+                )
+                assert answer.headers["content-type"] == "application/problem+json"
+                Problem.model_validate(answer.json())
+                assert SECRET not in answer.text
 
 
-@pytest.mark.parametrize(
-    "kind",
-    ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml"],
-)
-async def test_only_json_is_read(store: Store, kind: str) -> None:
+KINDS = ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml"]
+
+
+async def test_only_json_is_read(store: Store) -> None:
     async with open_api(store) as api:
-        answer = await api.alice.post("/v1/preview", content=b'{"text":"x"}', headers={"Content-Type": kind})
-        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+        for kind in KINDS:
+            answer = await api.alice.post("/v1/preview", content=b'{"text":"x"}', headers={"Content-Type": kind})
+            assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type"), kind
         good = {"Content-Type": "application/json; charset=utf-8"}
         assert (await api.alice.post("/v1/preview", content=b'{"text":"x"}', headers=good)).status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/messages/%00",
-        "/v1/messages/x%00y/timeline",
-        "/v1/messages?cursor=%00",
-        "/v1/messages?limit=0",
-        "/v1/messages?limit=201",
-        "/v1/messages?limit=9223372036854775808",
-        "/v1/messages?limit=x",
-        "/v1/events?after=-1",
-        "/v1/events?after=9223372036854775808",
-        "/v1/events?types=nope",
-        "/v1/lookup/%00",
-        "/v1/lookup/x",
-        "/v1/lookup/%ED%A0%80",
-        "/v1/lookup/+33612345678?region=fr",
-        "/v1/webhook-endpoints?cursor=" + "x" * 65,
-        "/v1/profiles/%F0%9F%92%A9",
-        "/v1/keys/' OR 1=1 --",
-        "/v1/verifications/" + "x" * 5_000,
-    ],
-)
-async def test_a_bad_address_is_refused(store: Store, path: str) -> None:
+PATHS = [
+    "/v1/messages/%00",
+    "/v1/messages/x%00y/timeline",
+    "/v1/messages?cursor=%00",
+    "/v1/messages?limit=0",
+    "/v1/messages?limit=201",
+    "/v1/messages?limit=9223372036854775808",
+    "/v1/messages?limit=x",
+    "/v1/events?after=-1",
+    "/v1/events?after=9223372036854775808",
+    "/v1/events?types=nope",
+    "/v1/lookup/%00",
+    "/v1/lookup/x",
+    "/v1/lookup/%ED%A0%80",
+    "/v1/lookup/+33612345678?region=fr",
+    "/v1/webhook-endpoints?cursor=" + "x" * 65,
+    "/v1/profiles/%F0%9F%92%A9",
+    "/v1/keys/' OR 1=1 --",
+    "/v1/verifications/" + "x" * 5_000,
+]
+
+
+async def test_a_bad_address_is_refused(store: Store) -> None:
     async with open_api(store) as api:
-        answer = await api.alice.get(path)
-        assert answer.status_code in {400, 404, 422}, answer.text
-        Problem.model_validate(answer.json())
+        for path in PATHS:
+            answer = await api.alice.get(path)
+            assert answer.status_code in {400, 404, 422}, (path, answer.text)
+            Problem.model_validate(answer.json())
 
 
 async def test_the_names_of_wrong_fields_are_told_unless_they_are_the_callers_own(store: Store) -> None:

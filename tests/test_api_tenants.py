@@ -1,4 +1,4 @@
-"""Two tenants: every operation of the OpenAPI document, called with the other's key, tells and changes nothing (S33)."""
+"""Two tenants: every operation of the OpenAPI document, called with the other's key, tells nothing (S33)."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def body_of(document: dict[str, Any], operation: dict[str, Any], ids: dict[str, 
 def _filled(document: dict[str, Any], schema: dict[str, Any], ids: dict[str, str], name: str) -> Any:
     while "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    if name in ids:
+    if name.endswith("_id") and name in ids:
         return ids[name]
     if name in KNOWN:
         return KNOWN[name]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import trio
 from sqlalchemy import select
 
@@ -15,6 +14,7 @@ from engine.store.statements import Statement
 from engine.store.tables_cases import Case
 from engine.store.tables_tenancy import Idempotency
 from tests.api_client import NUMBER, Api, open_api
+from workflows.verify import CLOSED
 
 _case: Any = Case.__table__  # type: ignore[attr-defined]
 _kept: Any = Idempotency.__table__  # type: ignore[attr-defined]
@@ -30,7 +30,7 @@ async def start(api: Api, **body: Any) -> str:
 
 
 async def code_of(api: Api, verification_id: str) -> str:
-    seeds = dict(await api.context.store.read(lambda tx: tx.all(SEEDS)))
+    seeds: dict[str, str] = dict(await api.context.store.read(lambda tx: tx.all(SEEDS)))
     seed = CodeSeed.from_json(seeds[verification_id])
     return derive(seed, api.context.keyring.code_key(seed.kid))
 
@@ -155,17 +155,17 @@ async def test_neither_code_nor_number_is_in_any_answer(store: Store) -> None:
             assert NUMBER not in answer.text
 
 
-@pytest.mark.parametrize("suffix", ["", "/timeline", "/checks", "/resend", "/cancel", "/voice-code"])
-async def test_a_foreign_id_answers_as_an_unknown_one(store: Store, suffix: str) -> None:
+async def test_a_foreign_id_answers_as_an_unknown_one(store: Store) -> None:
     async with open_api(store) as api:
         case = await start(api)
         unknown = "ver_" + "0" * 32
-        body = {"code": "123456"} if suffix == "/checks" else None
-        method = "GET" if suffix in ("", "/timeline") else "POST"
-        foreign = await api.bob.request(method, f"{PATH}/{case}{suffix}", json=body)
-        absent = await api.bob.request(method, f"{PATH}/{unknown}{suffix}", json=body)
-        assert foreign.status_code == absent.status_code == 404
-        assert foreign.json() == absent.json()
+        for suffix in ("", "/timeline", "/checks", "/resend", "/cancel", "/voice-code"):
+            body = {"code": "123456"} if suffix == "/checks" else None
+            method = "GET" if suffix in ("", "/timeline") else "POST"
+            foreign = await api.bob.request(method, f"{PATH}/{case}{suffix}", json=body)
+            absent = await api.bob.request(method, f"{PATH}/{unknown}{suffix}", json=body)
+            assert foreign.status_code == absent.status_code == 404, suffix
+            assert foreign.json() == absent.json(), suffix
 
 
 async def test_an_unknown_profile_is_named_as_such(store: Store) -> None:
@@ -175,7 +175,5 @@ async def test_an_unknown_profile_is_named_as_such(store: Store) -> None:
 
 
 def test_every_refusal_of_the_workflow_is_in_the_table() -> None:
-    from workflows.verify import CLOSED  # the table of the engine must know what workflows answer
-
     for code, status in CLOSED.values():
         assert PROBLEMS[code].status == status

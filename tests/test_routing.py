@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from engine.transit.routing import Carrier, NoRoute, Route, Router, SenderForm, SenderRule, elsewhere, only_through, preferred
+from engine.transit.routing import (
+    Carrier,
+    NoRoute,
+    Route,
+    Router,
+    SenderForm,
+    SenderRule,
+    elsewhere,
+    only_through,
+    preferred,
+)
 
 FORM = SenderForm(b"38123", 3, 0)
 ROUTER = Router(

@@ -272,7 +272,11 @@ STEPS = st.one_of(
 )
 
 
-@given(parts=st.integers(1, 3), steps=st.lists(STEPS, max_size=12), start=st.sampled_from(["on_wire", "in_doubt", "accepted"]))
+@given(
+    parts=st.integers(1, 3),
+    steps=st.lists(STEPS, max_size=12),
+    start=st.sampled_from(["on_wire", "in_doubt", "accepted"]),
+)
 def test_no_order_of_happenings_leaves_the_table_of_moves_or_reopens_an_end(
     parts: int, steps: list[tuple[str, Any, Any]], start: str
 ) -> None:

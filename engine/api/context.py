@@ -48,6 +48,7 @@ class Context:
     resolver: Resolver
     metrics: Metrics
     ring_webhooks: Callable[[Bells], None]
+    cancel_on_air: Callable[[Sequence[str]], None]
     lines: Lines
     door: Door = field(init=False)
     in_flight: InFlight = field(default_factory=InFlight)
@@ -78,5 +79,6 @@ class Context:
             resolver=resolver,
             metrics=core.metrics,
             ring_webhooks=core.ring_webhooks,
+            cancel_on_air=core.pool.canceling.ask,
             lines=core.pool,
         )

@@ -41,6 +41,7 @@ class Answer(NamedTuple):
     stored: str | None = None
     repeated: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    on_air: Sequence[str] = ()  # messages that need not arrive any more
 
 
 class Once(NamedTuple):

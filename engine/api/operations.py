@@ -1,4 +1,4 @@
-"""The operations listener: /healthz (the process lives), /readyz (it can do its work), /metrics (Prometheus).
+"""The operations listener: /healthz (the process lives), /readyz (it can do its work), /metrics (Prometheus), /binds.
 
 Plain ASGI without authentication, for loopback or a guarded network; nothing of a person is in it.
 """
@@ -11,6 +11,8 @@ from sqlalchemy import select
 
 from engine.api.context import Context
 from engine.api.limits import App, Message, Receive, Send
+from engine.api.stats import binds
+from engine.api.types import as_json
 from engine.metrics import CONTENT_TYPE
 from engine.store.statements import Statement
 from engine.store.tables_tenancy import Application
@@ -46,6 +48,9 @@ def build_operations(context: Context, draining: trio.Event) -> App:
             lacks = await missing()
             body = json.dumps({"status": "unready" if lacks else "ready", "missing": lacks})
             await _respond(send, 503 if lacks else 200, _JSON, body.encode())
+        elif path == "/binds":
+            body = as_json({"data": binds(context)})
+            await _respond(send, 200, _JSON, body.encode())
         elif path == "/metrics":
             await _respond(send, 200, CONTENT_TYPE, context.metrics.render())
         else:

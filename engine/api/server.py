@@ -133,6 +133,8 @@ class _Connections:
         except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError):
             pass  # the peer left; nobody is there to tell
         finally:
+            # Cancelled in the midst of a request, hypercorn leaves the socket open.
+            await trio.aclose_forcefully(transport)
             self.open -= 1
             self.by_peer[peer] -= 1
             if not self.by_peer[peer]:

@@ -59,7 +59,7 @@ class StatsShown(Shown):
 async def read_stats(call: Calling) -> Response:
     """Read what waits on each lane, and how the binds are."""
     lanes = await call.read(lambda tx: _lanes(tx, call.application_id, call.now))
-    shown = {"at": to_rfc3339(call.now), "lanes": lanes, "binds": _binds(call.context)}
+    shown = {"at": to_rfc3339(call.now), "lanes": lanes, "binds": binds(call.context)}
     return call.shown(as_json(shown))
 
 
@@ -84,7 +84,8 @@ def _lanes(tx: Tx, application_id: str, now: int) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _binds(context: Context) -> list[dict[str, Any]]:
+def binds(context: Context) -> list[dict[str, Any]]:
+    """Return what every line of this process is doing."""
     return [
         {
             "line": line.line,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from engine.logs import escaped
+
 # PostgreSQL cannot store NUL; the JSON parser refuses lone surrogates, which no encoding can carry.
 NO_NUL: Final = r"^[^\x00]*$"
 _MOST: Final = 2**63 - 1
@@ -50,5 +52,5 @@ class OpenShown(BaseModel):
 
 
 def as_json(value: Any) -> str:
-    """Return an answer's JSON text."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    """Return an answer's JSON text; what a terminal or a reader would obey is written as JSON escapes (E23)."""
+    return escaped(json.dumps(value, ensure_ascii=False, separators=(",", ":")))

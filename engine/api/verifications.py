@@ -247,7 +247,14 @@ def _answer(outcome: Outcome, now: int, **successes: int) -> Answer:
     if status is None:
         refusal = problem_body(outcome.code, **body)
         refused = PROBLEMS[outcome.code].status
-        return Answer(refused, refusal, outcome.queued, bells, headers=headers if refused == 429 else headers[:1])
+        return Answer(
+            refused,
+            refusal,
+            outcome.queued,
+            bells,
+            headers=headers if refused == 429 else headers[:1],
+            on_air=outcome.on_air,
+        )
     kept = {name: None if name in outcome.secret else value for name, value in body.items()}
     return Answer(
         status,
@@ -256,6 +263,7 @@ def _answer(outcome: Outcome, now: int, **successes: int) -> Answer:
         bells,
         stored=as_json(kept) if outcome.secret else None,
         headers=headers[:1],
+        on_air=outcome.on_air,
     )
 
 

@@ -40,7 +40,6 @@ class Followers:
     profiles: Profiles
     keyring: KeyRing
     owner_of: Callable[[str, str], str | None]
-    on_air: Callable[[list[str]], None]
 
     def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         """Tell cases what became of their messages, in the order in which it happened."""
@@ -67,7 +66,9 @@ class Followers:
                 row = casebook.case_by_id(tx, timer.case_id)
                 if row is not None:
                     self._step(tx, row, TimerFired(timer.kind), now, wakes)
-        return Done(len(fired), queued=wakes.queued, bells=wakes.bells, more=len(due) == _TIMERS_MOST)
+        return Done(
+            len(fired), queued=wakes.queued, bells=wakes.bells, on_air=wakes.on_air, more=len(due) == _TIMERS_MOST
+        )
 
     def replied(self, tx: Tx, reply: JoinedReply, now: int) -> Bells:
         """Store a reply; one that no conversation claims is told to the application that owns the number."""
@@ -118,6 +119,3 @@ class Followers:
         decided = verify.step(held.case, event, Facts(profile), now, self.conductor.clock.random)
         if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
             self.conductor.apply(tx, held, decided, now, wakes, ENGINE)
-            if wakes.on_air:
-                self.on_air(list(wakes.on_air))
-                wakes.on_air.clear()

@@ -17,7 +17,8 @@ class Outcome:
     """The result of a call, to be told after its commit.
 
     `body` is the public representation, or a refusal's extra members. `secret` names the members that must not be
-    kept in an idempotency record. `queued` and `bells` wake senders and webhooks.
+    kept in an idempotency record. `queued` and `bells` wake senders and webhooks; `on_air` are messages that need
+    not arrive any more.
     """
 
     code: str
@@ -25,6 +26,7 @@ class Outcome:
     queued: tuple[QueueKey, ...] = ()
     bells: tuple[tuple[str, str], ...] = ()
     secret: frozenset[str] = frozenset()
+    on_air: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)

@@ -70,10 +70,11 @@ def _messages(tx: Tx, ids: Sequence[str]) -> list[Entry]:
 def _events(tx: Tx, subjects: Sequence[str]) -> list[Entry]:
     given = [(subject,) for subject in subjects]
     entries: list[Entry] = []
-    for event_id, kind, subject_id, sequence, occurred_at in tx.joined(_EVENTS, given):
+    # Ids rise in the order in which events were recorded: those of one instant are told as they happened.
+    for event_id, kind, subject_id, sequence, occurred_at in sorted(tx.joined(_EVENTS, given)):
         told = {"what": kind, "event_id": event_id, "subject_id": subject_id, "sequence": sequence}
         entries.append((occurred_at, _EVENT, told))
-    for endpoint_id, event_id, kind, attempts, last_status, delivered_at in tx.joined(_DELIVERIES, given):
+    for endpoint_id, event_id, kind, attempts, last_status, delivered_at in sorted(tx.joined(_DELIVERIES, given)):
         told = {"endpoint_id": endpoint_id, "event_id": event_id, "event": kind, "attempts": attempts}
         entries.append((delivered_at, _WEBHOOK, {"what": "webhook.delivered", **told, "http_status": last_status}))
     return entries

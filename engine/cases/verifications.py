@@ -254,7 +254,7 @@ class Verifications:
         assert answer is not None
         if answer.status >= _REFUSAL:
             told = {"verification_id": held.row.id, **public(answer.facts)}
-            return Outcome(answer.code, told, tuple(wakes.queued), tuple(wakes.bells))
+            return Outcome(answer.code, told, tuple(wakes.queued), tuple(wakes.bells), on_air=tuple(wakes.on_air))
         after = Facts(facts.profile, decided.window or facts.window, decided.day or facts.day)
         body = {**public(verify.view(held.case, after, now)), **public(answer.facts)}
         body.pop("verification_id", None)
@@ -263,7 +263,7 @@ class Verifications:
             assert held.row.seed is not None
             body["spoken_code"] = spell(self._code(held.row.seed), held.case.language)
             secret = frozenset({"spoken_code"})
-        return Outcome(answer.code, body, tuple(wakes.queued), tuple(wakes.bells), secret)
+        return Outcome(answer.code, body, tuple(wakes.queued), tuple(wakes.bells), secret, tuple(wakes.on_air))
 
     def _checked(
         self, tx: Tx, held: Held, decided: Moved, facts: Facts, now: int, wakes: Wakes, *, spent: bool = False
@@ -275,7 +275,7 @@ class Verifications:
         if answer.code == "approved" and isinstance(decided, Step):
             after = Facts(facts.profile, decided.window or facts.window, facts.day)
             told = public(verify.view(held.case, after, now))
-        return Outcome(answer.code, told, tuple(wakes.queued), tuple(wakes.bells))
+        return Outcome(answer.code, told, tuple(wakes.queued), tuple(wakes.bells), on_air=tuple(wakes.on_air))
 
     def _view(self, tx: Tx, row: CaseRow, now: int) -> dict[str, Any]:
         budget = Budget(row.application_id, row.profile, row.phone_fp, row.purpose)

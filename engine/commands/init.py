@@ -1,4 +1,4 @@
-"""`sceau init`: a commented `sceau.toml`, a key ring, and the bundled simulator's account to go with them.
+"""`sceau init`: a commented `sceau.toml`, a key ring, a first API key, and the bundled simulator's account.
 
 It never replaces a file and puts no secret on a command line. `make serve` runs it on a fresh checkout.
 """
@@ -14,10 +14,19 @@ import tomlkit
 import typer
 from tomlkit.items import Table
 
+from engine import tenancy
+from engine.apikeys import Scope, checked_scopes
+from engine.clock import Clock, SystemClock
+from engine.commands.rows import write
+from engine.commands.serve import beside
 from engine.errors import Conflict
 from engine.keyring import KeyRing
 from engine.private_files import write_private
-from engine.settings import DEFAULT_FILE, load
+from engine.settings import DEFAULT_FILE, Settings, load
+from engine.store.connections import Database
+from engine.store.schema import bring_up_to_date
+from engine.store.transaction import Tx
+from engine.tenancy import DEFAULT_APPLICATION, KeyWanted
 
 _DATA: Final = "sceau-data"
 _ACCOUNT: Final = "simulator"
@@ -40,12 +49,35 @@ class LaidOut:
 def init(
     file: Annotated[Path, typer.Option("--file", "-f", help="The settings file to write.")] = DEFAULT_FILE,
 ) -> None:
-    """Write a commented settings file and a key ring, ready for the bundled simulator."""
+    """Write commented settings, a key ring and a database with a first API key, ready for the bundled simulator."""
     laid_out = lay_out(file)
     for path in laid_out.made:
         typer.echo(f"wrote {path}")
-    typer.echo(f"now start the simulator:  smppsim serve --settings {laid_out.simulator}")
-    typer.echo("and, beside it:           sceau serve")
+    key = first_key(load(file))
+    if key is None:
+        typer.echo(f"{DEFAULT_APPLICATION} has keys already; another one: sceau keys create")
+    else:
+        typer.echo(f"an API key of {DEFAULT_APPLICATION}, with every scope, shown this once:")
+        typer.echo(key)
+    typer.echo(f"now start the simulator:  {beside('smppsim')} serve --settings {laid_out.simulator}")
+    typer.echo(f"and, beside it:           {beside('sceau')} serve")
+
+
+def first_key(settings: Settings, clock: Clock | None = None) -> str | None:
+    """Bring the database up to date and return the text of a first key; None if the application has one already."""
+    database = Database.at(settings.store_url)
+    bring_up_to_date(database)
+    now = clock or SystemClock()
+
+    def make(tx: Tx) -> str | None:
+        tenancy.open_application(tx, DEFAULT_APPLICATION, "the first application", now)
+        if any(row.revoked_at is None for row in tenancy.keys(tx, DEFAULT_APPLICATION)):
+            return None
+        wanted = KeyWanted("first key", "test", checked_scopes(scope.value for scope in Scope))
+        made = tenancy.add_key(tx, DEFAULT_APPLICATION, wanted, now)
+        return None if made is None else made.text
+
+    return write(database, make)
 
 
 def lay_out(file: Path, entropy: Callable[[int], bytes] = secrets.token_bytes) -> LaidOut:
@@ -105,7 +137,12 @@ def settings_text(password: str) -> str:
     document.add("routes", _super_table(everywhere=route))
     document.add(tomlkit.nl())
     document.add(tomlkit.comment("Numbers of ours, and whose replies they are:"))
-    for line in ("[numbers.replies]", f'address = "{_SENDER}"', 'application = "app_…"', f'accounts = ["{_ACCOUNT}"]'):
+    for line in (
+        "[numbers.replies]",
+        f'address = "{_SENDER}"',
+        f'application = "{DEFAULT_APPLICATION}"',
+        f'accounts = ["{_ACCOUNT}"]',
+    ):
         document.add(tomlkit.comment(line))
     return tomlkit.dumps(document)
 

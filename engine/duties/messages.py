@@ -6,11 +6,12 @@ Store functions; each takes a bounded number of rows in one look and says whethe
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, or_, select
 
+from engine.clock import SECOND
 from engine.duties.rounds import Done
 from engine.store.moves import MESSAGE
 from engine.store.statements import Statement, is_one_of, move
@@ -22,10 +23,13 @@ from engine.transit.answers import apply_silence
 from engine.transit.backlog import QueueKey
 from engine.transit.books import Books
 from engine.transit.claiming import InFlight
+from engine.transit.classes import CLASSES, Classes
 from engine.transit.receipting import about, apply_receipts, reconcile
 from engine.transit.settling import Tally, overdue, resolve_doubt
 
 _MOST: Final = 200
+# Longer than any response deadline: whatever is still on the wire then was committed while the database was failing.
+_FORGOTTEN_US: Final = 900 * SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class MessageDuties:
     fingerprint: Callable[[str], str]
     run: str
     node: str
+    classes: Classes = field(default_factory=lambda: CLASSES)
     grace_us: int = 3_600_000_000
 
     def wake_waiting(self, tx: Tx, now: int) -> Done:
@@ -78,13 +83,14 @@ class MessageDuties:
                 self.elsewhere(tally.route, account),
                 self.only_through(tally.route, account),
                 parts[tally.id],
+                self.classes,
             )
         queued = [QueueKey(t.lane, t.route, t.application_id) for t in tallies.values() if t.state == "queued"]
         return Done(len(tallies), queued=queued, bells=self._write(tx, tallies, now), more=len(rows) == _MOST)
 
     def take_over(self, tx: Tx, now: int) -> Done:
-        """Put in doubt what an earlier run of this node marked *on wire* and cannot tell of any more."""
-        rows = tx.all(_ABANDONED, run=self.run, node=self.node, most=_MOST)
+        """Put in doubt what an earlier run of this node marked *on wire*, and what this one did but lost sight of."""
+        rows = tx.all(_ABANDONED, run=self.run, node=self.node, since=now - _FORGOTTEN_US, most=_MOST)
         ids = [row[0] for row in rows]
         tallies = queue.load(tx, ids)
         tokens = [
@@ -92,7 +98,7 @@ class MessageDuties:
             for message_id, number, attempt, state in queue.parts_of(tx, ids)
             if state == "on_wire"
         ]
-        apply_silence(tx, tallies, tokens, now)
+        apply_silence(tx, tallies, tokens, now, self.classes)
         return Done(len(tallies), bells=self._write(tx, tallies, now), more=len(rows) == _MOST)
 
     def _claimed_by_receipt(self, tx: Tx, tally: Tally, now: int) -> bool:
@@ -152,7 +158,7 @@ _DOUBTS_DUE: Final = Statement(
     lambda _: (
         select(_message.c.id)
         .where(_message.c.state == "in_doubt", _message.c.due_at <= _now)
-        .order_by(_message.c.id)
+        .order_by(_message.c.account, _message.c.due_at)
         .limit(bindparam("most"))
     )
 )
@@ -161,7 +167,7 @@ _ABANDONED: Final = Statement(
         select(_message.c.id)
         .where(
             _message.c.state == "on_wire",
-            _message.c.run != bindparam("run"),
+            or_(_message.c.run != bindparam("run"), _message.c.sent_at < bindparam("since", type_=BigInteger())),
             _message.c.run.in_(select(_run.c.id).where(_run.c.node == bindparam("node"))),
         )
         .order_by(_message.c.id)

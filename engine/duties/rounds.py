@@ -21,11 +21,14 @@ from engine.transit.books import Bells
 
 @dataclass(slots=True)
 class Done:
-    """What one look changed: how many rows, queues that got work, endpoints that are owed, whether more waits."""
+    """What one look changed: how many rows, queues that got work, endpoints that are owed, messages to cancel on the
+    air, whether more waits.
+    """
 
     rows: int = 0
     queued: list[QueueKey] = field(default_factory=list)
     bells: Bells = field(default_factory=list)
+    on_air: list[str] = field(default_factory=list)
     more: bool = False
 
 

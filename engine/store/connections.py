@@ -20,7 +20,7 @@ try:  # The wheel's SQLite has the WAL-reset fix of 3.51.3, which Debian's inter
 except ImportError:  # pragma: no cover - platforms without the wheel
     _sqlite = sqlite3
 
-_WAL_RESET_FIXED: Final = (3, 51, 3)
+WAL_RESET_FIXED: Final = (3, 51, 3)
 _SQLITE_PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -97,7 +97,7 @@ def sqlite_module() -> Any:
 
 
 def _open_sqlite(path: str, *, read_only: bool) -> Any:
-    if sqlite_version() < _WAL_RESET_FIXED:
+    if sqlite_version() < WAL_RESET_FIXED:
         warnings.warn(
             "this SQLite predates the WAL-reset fix of 3.51.3; install pysqlite3",
             RuntimeWarning,
@@ -108,6 +108,8 @@ def _open_sqlite(path: str, *, read_only: bool) -> Any:
     connection = _sqlite.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)
+    if sqlite_version() >= WAL_RESET_FIXED:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # `checkpoints` does it, beside the writer
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection

@@ -17,27 +17,24 @@ class Moves:
 
     kind: str
     table: Mapping[str, frozenset[str]]
+    final: frozenset[str] = frozenset()  # the states without moves
 
     def check(self, state: str, to: str) -> None:
         """Raise `NotAllowed` unless a row in `state` may move to `to`."""
         if to not in self.table.get(state, frozenset()):
             raise NotAllowed(f"a {self.kind} may not move from {state} to {to}")
 
-    @property
-    def final(self) -> frozenset[str]:
-        """Return the states without moves."""
-        return frozenset(state for state, nexts in self.table.items() if not nexts)
-
 
 def _moves(kind: str, **table: str) -> Moves:
-    return Moves(kind, {state: frozenset(nexts.split()) for state, nexts in table.items()})
+    moves = {state: frozenset(nexts.split()) for state, nexts in table.items()}
+    return Moves(kind, moves, frozenset(state for state, nexts in moves.items() if not nexts))
 
 
 MESSAGE: Final = _moves(
     "message",
     # The last line of each: a late answer or receipt of a first submit overtakes the second one.
-    queued="on_wire waiting expired canceled failed rejected accepted delivered undelivered",
-    waiting="queued expired canceled rejected accepted delivered undelivered",
+    queued="on_wire waiting expired canceled failed rejected accepted delivered undelivered unknown",
+    waiting="queued expired canceled rejected accepted delivered undelivered unknown",
     on_wire="accepted queued waiting in_doubt rejected expired canceled",
     # Sent, no answer seen: a late response, a receipt, or the policy of its class resolves it.
     in_doubt="accepted queued waiting delivered undelivered expired rejected unknown canceled",

@@ -6,10 +6,23 @@ JSON parameter on PostgreSQL. Building is done here; running is `transaction.Tx`
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
-from sqlalchemy import BigInteger, ColumnElement, FromClause, Select, Text, column, func, literal_column, select, table
+from sqlalchemy import (
+    BigInteger,
+    BindParameter,
+    ColumnElement,
+    FromClause,
+    Select,
+    Text,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+)
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import TypeEngine
 
@@ -75,18 +88,28 @@ class Compiled:
     A batch statement is `head` (SQLite) or `unfolding` (PostgreSQL), then `words` or `every`.
     """
 
-    __slots__ = ("_heads", "batch", "every", "words")
+    __slots__ = ("_heads", "_texts", "batch", "every", "words")
 
     def __init__(self, construct: ClauseElement, dialect: Dialect) -> None:
+        construct = _written_out(construct)
         self.words = Words(construct, dialect.name)
         self.every: Words | None = None
         self.batch = dialect.batch
         self._heads: dict[int, str] = {}
+        self._texts: dict[tuple[bool, int], str] = {}
         if isinstance(construct, Select) and dialect.name == "sqlite":
             # Each step of a SQLite cursor lets go of the interpreter lock and must win it back from a busy
             # trio thread; as one row, a hundred cost one wait.
             inner = construct.subquery("every")
             self.every = Words(select(func.json_group_array(func.json_array(*inner.c))), "sqlite")
+
+    def text(self, words: Words, rows: int) -> str:
+        """Return the whole text of a SQLite batch of so many rows; kept, so that it is hashed once."""
+        key = (words is self.words, rows)
+        made = self._texts.get(key)
+        if made is None:
+            made = self._texts[key] = self.head(rows) + words.sql
+        return made
 
     def head(self, rows: int) -> str:
         """Return the `WITH given (…) AS (VALUES …)` of a SQLite batch of so many rows."""
@@ -112,6 +135,17 @@ class Compiled:
             source = "jsonb_array_elements(%(rows)s::jsonb) AS each_row"
             made = self._heads[0] = f"WITH given({self._columns()}) AS (SELECT {picked} FROM {source}) "  # noqa: S608
         return made
+
+
+def _written_out(construct: ClauseElement) -> ClauseElement:
+    # SQLite uses a partial index only where its condition (`state = 'queued'`) stands in the text itself.
+    def literal(element: Any, **_: Any) -> Any:
+        is_word = isinstance(element, BindParameter) and isinstance(element.value, str) and element.value.isidentifier()
+        return literal_column(f"'{element.value}'", element.type) if is_word else None
+
+    if not isinstance(construct, Select):
+        return construct
+    return cast("ClauseElement", visitors.replacement_traverse(construct, {}, literal))
 
 
 def slices(count: int) -> Iterator[tuple[int, int]]:

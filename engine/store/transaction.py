@@ -5,12 +5,18 @@ make it.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from engine.store.statements import SQLITE, Compiled, Dialect, Move, Statement, Words, slices
 
 Row = tuple[Any, ...]
+T = TypeVar("T")
+
+
+def is_of_database(error: BaseException) -> bool:
+    """Tell whether the database failed (lost, locked, deadlocked), not what was asked of it; named so by PEP 249."""
+    return any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
 
 
 class Tx:
@@ -78,6 +84,20 @@ class Tx:
         cursor.execute("RELEASE moving")
         return _keys(winners, range(len(move.places)))
 
+    def apart(self, job: Callable[[], T]) -> T:
+        """Run a piece of the transaction behind a savepoint: if it raises, nothing of it has happened and the rest
+        may go on.
+        """
+        self._cursor.execute("SAVEPOINT apart")
+        try:
+            value = job()
+        except Exception:
+            self._cursor.execute("ROLLBACK TO apart")
+            self._cursor.execute("RELEASE apart")
+            raise
+        self._cursor.execute("RELEASE apart")
+        return value
+
     def _execute(self, words: Words, values: dict[str, Any]) -> None:
         parameters = words.in_order(values) if self.dialect is SQLITE else words.by_name(values)
         self._cursor.execute(words.sql, parameters)
@@ -95,7 +115,7 @@ class Tx:
         others = words.in_order(values)
         for start, size in slices(len(rows)):
             flat = [value for row in rows[start : start + size] for value in row]
-            yield compiled.head(size) + words.sql, flat + others
+            yield compiled.text(words, size), flat + others
 
     def _rows(self, compiled: Compiled) -> list[Row]:
         if compiled.every is not None:

@@ -15,6 +15,7 @@ import outcome
 import trio
 
 from engine.errors import CommitUnknown, StoreUnavailable
+from engine.store.checkpoints import LONGEST_LOG, Checkpointer
 from engine.store.connections import Database
 from engine.store.statements import POSTGRESQL
 from engine.store.transaction import Tx
@@ -24,6 +25,7 @@ Outcome = outcome.Value[Any] | outcome.Error
 
 # PostgreSQL's subtransaction cache overflows at 64; SQLite's groups end where the latency of a commit would show.
 GROUP_LIMIT: Final = {"sqlite": 64, "postgresql": 32}
+_LOOK_AT_LOG_EVERY: Final = 1_000
 _RETRIES: Final = 8
 _RECONNECT_PAUSE_S: Final = 0.2
 
@@ -46,12 +48,17 @@ class GroupWriter:
         self._normal: deque[_Waiting] = deque()
         self._bell = threading.Condition(threading.Lock())
         self._stopping = False
+        self._groups = 0
         self._thread = threading.Thread(target=self._run, name="sceau-writer", daemon=True)
         self._connection: Any = None
+        self._checkpointer: Checkpointer | None = None
 
     def start(self) -> None:
         """Open the connection here, so that a wrong address raises in the caller, then start the thread."""
         self._connection = self._database.connect()
+        if Checkpointer.is_needed(self._database):
+            self._checkpointer = Checkpointer(self._database)
+            self._checkpointer.start()
         self._thread.start()
 
     def stop(self) -> None:
@@ -59,6 +66,8 @@ class GroupWriter:
         with self._bell:
             self._stopping = True
             self._bell.notify()
+        if self._checkpointer is not None:
+            self._checkpointer.stop()
         self._thread.join()
 
     async def write(self, job: Callable[[Any], T], *, urgent: bool) -> T:
@@ -95,8 +104,17 @@ class GroupWriter:
                     self._urgent.extendleft(reversed(again))
             if done:
                 self._hand_back(done)
+            self._keep_log_short()
         if self._connection is not None:
             self._connection.close()
+
+    def _keep_log_short(self) -> None:
+        self._groups += 1
+        if self._checkpointer is None or self._groups % _LOOK_AT_LOG_EVERY or self._connection is None:
+            return
+        if self._checkpointer.log_size > LONGEST_LOG:
+            with suppress(Exception):  # busy readers: the next look tries again
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _take(self, limit: int) -> list[_Waiting]:
         with self._bell:

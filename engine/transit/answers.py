@@ -6,20 +6,27 @@ Called by intake with a batch of one operator account; decisions are `settling`'
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from engine.smpp.pdu import Disposition, Status, disposition
 from engine.smpp.receipts import IdStyle, submit_keys
 from engine.store.moves import PART
-from engine.store.statements import column_kinds, insert_new, move
-from engine.store.tables import Part, ReceiptKey
+from engine.store.statements import move
+from engine.store.tables import Part
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.claiming import InFlight
+from engine.transit.classes import CLASSES, Classes
+from engine.transit.receipting import KeyRow, put_keys
 from engine.transit.settling import Retry, Tally, answered, unanswered
 
 # The account does not know the sender: nothing more is sent as that sender through it (C6).
 SENDER_REFUSED: Final = frozenset({Status.ESME_RINVSRCADR, Status.ESME_RINVSRCTON, Status.ESME_RINVSRCNPI})
+
+
+# What the account did not like was our way of asking, which it is not asked again: see `Quirks` (C7, G3).
+FORM_REFUSED: Final = frozenset({Status.ESME_RINVEXPIRY, Status.ESME_RINVOPTPARSTREAM, Status.ESME_ROPTPARNOTALLWD})
+_UNREADABLE: Final = frozenset({Status.ESME_RINVCMDLEN, Status.ESME_RINVCMDID})
 
 
 class Answer(NamedTuple):
@@ -29,6 +36,18 @@ class Answer(NamedTuple):
     status: int
     smsc_id: str  # empty unless the status is 0
     late: bool
+    nacked: bool = False
+
+
+def meaning_of(status: int, statuses: Mapping[int, Disposition], *, nacked: bool) -> Disposition:
+    """Return what an answer asks of us: `statuses` are the account's own meanings; a generic_nack is a definite refusal
+    (B19), and what it could not read it will not read a second time.
+    """
+    if nacked:
+        return Disposition.CFG if status in _UNREADABLE else Disposition.TMP_ONCE
+    if status in FORM_REFUSED and status not in statuses:
+        return Disposition.TMP_ONCE
+    return disposition(status, statuses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +73,35 @@ def apply_answers(
 ) -> list[tuple[str, str]]:
     """Apply answers to loaded tallies and write their parts; return the (account, key) pairs that are now known."""
     moves: list[tuple[str, int, int, str, int | None, str | None, int]] = []
-    keys: list[tuple[Any, ...]] = []
-    retry = rules.retry
+    keys: list[KeyRow] = []
+    heard: list[tuple[Answer, Disposition]] = []
     for answer in answers:
         token = answer.token
         tally = tallies.get(token.message_id)
         if tally is None:
             continue
-        meaning = disposition(answer.status, rules.statuses)
-        to = answered(tally, (token.number, token.attempt), meaning, answer.status, now, retry)
+        meaning = meaning_of(answer.status, rules.statuses, nacked=answer.nacked)
+        to = "accepted" if meaning is Disposition.OK else "refused"
+        heard.append((answer, meaning))
         moves.append((token.message_id, token.number, token.attempt, to, answer.status, answer.smsc_id or None, now))
         if to == "accepted":
             part = (token.message_id, token.number, token.attempt, tally.application_id, now)
             keys += [(rules.name, key, *part) for key in submit_keys(answer.smsc_id, rules.id_style)]
-    queue.move_parts(tx, moves)
-    tx.batch(_PUT_KEYS, keys)
+    # A part that a receipt has settled already, or that this batch settled before an unknown commit, stays as it is.
+    moved = queue.move_parts(tx, moves)
+    retry = rules.retry
+    for answer, meaning in heard:
+        token = answer.token
+        if (token.message_id, token.number, token.attempt) in moved:
+            part_of_it = token.number, token.attempt
+            answered(tallies[token.message_id], part_of_it, meaning, answer.status, now, retry)
+    put_keys(tx, keys)
     return [(row[0], row[1]) for row in keys]
 
 
-def apply_silence(tx: Tx, tallies: Mapping[str, Tally], tokens: Sequence[InFlight], now: int) -> int:
+def apply_silence(
+    tx: Tx, tallies: Mapping[str, Tally], tokens: Sequence[InFlight], now: int, classes: Classes = CLASSES
+) -> int:
     """Put the submits that got no answer in doubt; return how many messages are so for the first time."""
     doubted = tx.move(_DOUBT_PARTS, [(token.message_id, token.number, token.attempt) for token in tokens])
     before = sum(tally.doubts for tally in tallies.values())
@@ -83,7 +112,7 @@ def apply_silence(tx: Tx, tallies: Mapping[str, Tally], tokens: Sequence[InFligh
             and (token.message_id, token.number, token.attempt) in doubted
             and token.attempt == tally.attempts
         ):
-            unanswered(tally, now)
+            unanswered(tally, now, classes)
     return sum(tally.doubts for tally in tallies.values()) - before
 
 
@@ -100,7 +129,7 @@ def put_second_ids(
         if token.message_id in tallies
         for key in submit_keys(smsc_id, rules.id_style)
     ]
-    tx.batch(_PUT_KEYS, keys)
+    put_keys(tx, keys)
     return [(row[0], row[1]) for row in keys]
 
 
@@ -113,7 +142,6 @@ def refused_senders(tallies: Mapping[str, Tally], answers: Sequence[Answer]) -> 
     )
 
 
-_PUT_KEYS: Final = insert_new(ReceiptKey, **column_kinds(ReceiptKey))
 _DOUBT_PARTS: Final = move(
     PART,
     Part,

@@ -5,10 +5,11 @@ Every place that changes messages (claims, answers, receipts, duties, cancels) e
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.store.transaction import Tx
 from engine.transit import queue
+from engine.transit.references import LiveReferences
 from engine.transit.settling import Tally
 
 Bells = list[tuple[str, str]]  # (application, endpoint) pairs that are owed a webhook
@@ -22,9 +23,13 @@ class Books:
 
     new_id: Callable[[str], str]
     on_moved: Callable[[Tx, Sequence[Tally], int], Bells]
+    references: LiveReferences = field(default_factory=LiveReferences)
 
     def write(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         """Write tallies that were loaded in this transaction; return the webhook bells to ring after the commit."""
         bells = queue.store(tx, tallies, self.new_id, now)
+        for tally in tallies:
+            if tally.parts > 1 and tally.final_at is not None:
+                self.references.end(tally.id)
         in_cases = [tally for tally in tallies if tally.case_id is not None and tally.raised]
         return bells + self.on_moved(tx, in_cases, now) if in_cases else bells

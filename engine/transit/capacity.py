@@ -30,6 +30,7 @@ class Capacity:
     outstanding: int = 0
     claimed: int = 0
     held: bool = False
+    wanted: int = 0  # codes that wait for a slot or a token here
     reserved_share: float = 0.1
     _floor: int = field(init=False, default=0)
 
@@ -45,14 +46,14 @@ class Capacity:
         """Return how many PDUs of this kind of lane may be claimed now."""
         if otp:
             return min(self.free, self.pace.available(now, reserved=True))
-        if self.held:
+        if self.held or self.wanted:
             return 0
         return max(0, min(self.free - self._floor, self.pace.available(now, reserved=False)))
 
     def wait(self, now: float, *, otp: bool) -> float | None:
         """Return the seconds until tokens allow a PDU, or None if it is a slot that must come free."""
         slots = self.free - (0 if otp else self._floor)
-        if slots <= 0 or (self.held and not otp):
+        if slots <= 0 or (not otp and (self.held or self.wanted)):
             return None
         return self.pace.wait(now, reserved=otp)
 
@@ -68,9 +69,19 @@ class Capacity:
         if claimed > used:
             self.pace.give_back(claimed - used)
 
+    def want(self, count: int) -> None:
+        """Note that a code waits (1) or does no longer (-1): what comes free is its, here and on sibling binds."""
+        self.wanted += count
+        self.pace.wanted += count
+
     def answered(self, count: int) -> None:
         """Free the slots of submits that were answered or given up."""
         self.outstanding = max(0, self.outstanding - count)
+
+    def unsent(self, count: int) -> None:
+        """Free the slots and tokens of submits of which no byte was handed to the socket."""
+        self.answered(count)
+        self.pace.give_back(count)
 
     def reset(self) -> None:
         """Forget the session that was lost, with everything outstanding on it."""

@@ -8,17 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from engine.smpp.errors import NotEncodable
 from engine.smpp.pdu import SubmitSm, absolute_time, relative_validity
-from engine.smpp.text import Alphabet, Concatenation, References, TooManyParts, segment
+from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments, segment
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.books import Books
 from engine.transit.queue import Claimable, OnWire
+from engine.transit.references import LiveReferences
 from engine.transit.routing import SenderForm
 from engine.transit.settling import SECOND, overdue
 
 _MOST_VALIDITY_S: Final = 63 * 86_400  # GSM's longest relative validity (3GPP 23.040 §9.2.3.12.1)
+_IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
 
 
 class InFlight(NamedTuple):
@@ -35,6 +36,14 @@ class NotRenderable(Exception):
     """A message's text cannot be made: its template, values or code no longer fit; the message fails, unsent."""
 
 
+@dataclass(slots=True)
+class Quirks:
+    """What an account was found to refuse, remembered until the process ends (rows C7, G3)."""
+
+    no_validity: bool = False
+    no_tlvs: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """How a bind words and encodes: what differs from account to account."""
@@ -49,10 +58,37 @@ class Wording:
     service_type: bytes
     form: Callable[[str], SenderForm]  # a sender's form on this account
     compose: Callable[[Claimable], str]  # the text of a message; raises NotRenderable
-    digest: Callable[[str], str]  # keyed digest of a text
+    digest: Callable[[bytes], str]  # keyed digest of a text
     recipient_ton: int = 1
     recipient_npi: int = 1
     registered_delivery: int = 1
+    quirks: Quirks = field(default_factory=Quirks)
+
+    def cut(self, text: str, reference: int) -> Segments:
+        """Return the parts of a text; raises `NotEncodable` and `TooManyParts`."""
+        return segment(
+            text,
+            default_alphabet=self.default_alphabet,
+            concatenation=self._concatenation,
+            reference=reference,
+            max_parts=self.max_parts,
+        )
+
+    def destination(self, recipient: str) -> bytes:
+        """Return a recipient as this account wants it written."""
+        return (recipient[1:] if self.strip_plus else recipient).encode("ascii")
+
+    @property
+    def reference_width(self) -> int:
+        """Return the bits of a concatenation reference."""
+        return 8 if self._concatenation is Concatenation.UDH8 else 16
+
+    @property
+    def _concatenation(self) -> Concatenation:
+        # Without optional parameters there is only the user data header to say what belongs together.
+        if self.quirks.no_tlvs and self.concatenation in _IN_TLVS:
+            return Concatenation.UDH16
+        return self.concatenation
 
 
 @dataclass(slots=True)
@@ -81,11 +117,11 @@ class Claim:
     run: str
     simulated: bool
     wording: Wording
-    references: References
+    references: LiveReferences
     books: Books
 
     def __call__(self, tx: Tx) -> Claimed:
-        """Run the claim; may run twice, so nothing but rows is changed (references only move on)."""
+        """Run the claim; may run twice, so nothing but rows is changed (a reference drawn is the message's already)."""
         claimed = Claimed()
         rows = queue.claimable(tx, self.lane, self.plan, self.application_id, min(self.most, self.room))
         claimed.emptied = len(rows) < min(self.most, self.room)
@@ -93,6 +129,7 @@ class Claim:
         parts: list[tuple[object, ...]] = []
         expired: list[str] = []
         failed: dict[str, str] = {}
+        crowded: list[str] = []
         room = self.room
         for row in rows:
             if row.expires_at <= self.now:
@@ -103,7 +140,10 @@ class Claim:
                 break
             try:
                 submits, reference, total = self._submits(row)
-            except (NotRenderable, NotEncodable, TooManyParts, KeyError) as error:
+            except NoFreeReference:
+                crowded.append(row.id)
+                continue
+            except Exception as error:  # whatever is wrong with one message stays with that message
                 failed[row.id] = type(error).__name__
                 continue
             room -= len(submits)
@@ -118,14 +158,18 @@ class Claim:
             parts += [
                 (
                     row.id, token.number, token.attempt, row.application_id, wording.account, wording.bind, self.run,
-                    "on_wire", wording.digest(submit.short_message.hex()), self.now,
+                    "on_wire", wording.digest(submit.short_message), self.now,
                 )
                 for token, submit in submits
             ]  # fmt: skip
         marked = queue.mark(tx, marks, parts)
-        claimed.submits = [submits for submits in claimed.submits if submits[0][0].message_id in marked]
-        self._end(tx, expired, failed, claimed)
-        claimed.taken = len(marked) + len(claimed.settled)
+        if len(marked) < len(marks):
+            claimed.submits = [submits for submits in claimed.submits if submits[0][0].message_id in marked]
+            for mark in marks:
+                if mark.id not in marked:
+                    self.references.end(mark.id)
+        self._end(tx, expired, failed, crowded, claimed)
+        claimed.taken = len(marked) + len(claimed.settled) + len(crowded)
         return claimed
 
     def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:
@@ -133,20 +177,14 @@ class Claim:
         wording = self.wording
         text = wording.compose(row)
         reference = row.concat_reference if row.resend is not None else None
-        if reference is None:
-            reference = 0
-            if row.parts > 1:
-                width = 8 if wording.concatenation is Concatenation.UDH8 else 16
-                reference = self.references.take((wording.account, row.recipient), width)
-        segments = segment(
-            text,
-            default_alphabet=wording.default_alphabet,
-            concatenation=wording.concatenation,
-            reference=reference,
-            max_parts=wording.max_parts,
-        )
+        if reference is None and row.parts > 1:
+            reference = self._reference(row)
+        segments = wording.cut(text, reference or 0)
+        if reference is None and len(segments.parts) > 1:  # more than was reckoned with
+            reference = self._reference(row)
+            segments = wording.cut(text, reference)
         sender = wording.form(row.sender)
-        recipient = row.recipient[1:] if wording.strip_plus else row.recipient
+        recipient = wording.destination(row.recipient)
         wanted = None if row.resend is None else {int(number) for number in row.resend.split(",")}
         attempt = row.attempts + 1
         validity = self._validity(row.expires_at)
@@ -160,7 +198,7 @@ class Claim:
                     source_addr=sender.address,
                     dest_addr_ton=wording.recipient_ton,
                     dest_addr_npi=wording.recipient_npi,
-                    destination_addr=recipient.encode("ascii"),
+                    destination_addr=recipient,
                     esm_class=part.esm_class_bits,
                     validity_period=validity,
                     registered_delivery=wording.registered_delivery,
@@ -176,21 +214,29 @@ class Claim:
             raise NotRenderable("the parts to send again are not there")
         return submits, (reference if len(segments.parts) > 1 else None), len(segments.parts)
 
+    def _reference(self, row: Claimable) -> int:
+        return self.references.draw(row.id, self.wording.account, row.recipient, self.wording.reference_width)
+
     def _validity(self, expires_at: int) -> bytes:
-        if self.wording.validity == "none":
+        if self.wording.validity == "none" or self.wording.quirks.no_validity:
             return b""
         if self.wording.validity == "absolute":
             return absolute_time(expires_at)
         return relative_validity(max(1, min((expires_at - self.now) // SECOND, _MOST_VALIDITY_S)))
 
-    def _end(self, tx: Tx, expired: list[str], failed: dict[str, str], claimed: Claimed) -> None:
-        if not expired and not failed:
+    def _end(self, tx: Tx, expired: list[str], failed: dict[str, str], crowded: list[str], claimed: Claimed) -> None:
+        if not expired and not failed and not crowded:
             return
-        tallies = queue.load(tx, [*expired, *failed])
+        tallies = queue.load(tx, [*expired, *failed, *crowded])
         for message_id in expired:
             overdue(tallies[message_id], self.now)
         for message_id, reason in failed.items():
             tallies[message_id].finish("failed", self.now, reason)
+        for message_id in crowded:
+            # Every reference to this recipient is borne by an unfinished message: one of them ends soon.
+            tally = tallies[message_id]
+            tally.due_at = min(self.now + SECOND, tally.expires_at)
+            tally.move("waiting")
         claimed.bells += self.books.write(tx, list(tallies.values()), self.now)
         claimed.settled = [*expired, *failed]
         claimed.expired, claimed.failed = len(expired), len(failed)

@@ -1,11 +1,12 @@
-"""The classes of messages: of each its lane, what to do when its answer stays out, its life, its response deadline.
+"""The classes of messages: of each its lane, what to do when its answer stays out, its life.
 
 One table, from which routing, the sender and the in-doubt policy read; settings may override its figures.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Final
+from typing import Any, Final
 
 
 class Lane(IntEnum):
@@ -37,7 +38,6 @@ class MessageClass:
     lane: Lane
     doubt: DoubtPolicy
     life_s: int
-    response_deadline_s: float
     quiet_exempt: bool
     is_code: bool = False
 
@@ -45,17 +45,18 @@ class MessageClass:
 _CODE_DOUBT: Final = DoubtPolicy(resends=True, hold_s=0.0, least_life_s=60.0)
 MOST_SUBMITS: Final = 2
 
-CLASSES: Final[dict[str, MessageClass]] = {
+Classes = Mapping[str, MessageClass]
+
+CLASSES: Final[Classes] = {
     row.name: row
     for row in (
-        MessageClass("otp", Lane.OTP, _CODE_DOUBT, 600, 5.0, quiet_exempt=True, is_code=True),
-        MessageClass("signature_code", Lane.OTP, _CODE_DOUBT, 600, 5.0, quiet_exempt=True, is_code=True),
+        MessageClass("otp", Lane.OTP, _CODE_DOUBT, 600, quiet_exempt=True, is_code=True),
+        MessageClass("signature_code", Lane.OTP, _CODE_DOUBT, 600, quiet_exempt=True, is_code=True),
         MessageClass(
             "handover_code",
             Lane.OTP,
             DoubtPolicy(resends=True, hold_s=45.0, least_life_s=60.0),
             7 * 86_400,
-            5.0,
             quiet_exempt=True,
             is_code=True,
         ),
@@ -64,11 +65,10 @@ CLASSES: Final[dict[str, MessageClass]] = {
             Lane.TRANSACTIONAL,
             DoubtPolicy(resends=True, hold_s=180.0, least_life_s=60.0),
             86_400,
-            30.0,
             quiet_exempt=True,
         ),
-        MessageClass("auto_reply", Lane.TRANSACTIONAL, DoubtPolicy(resends=False), 3_600, 30.0, quiet_exempt=True),
-        MessageClass("marketing", Lane.BULK, DoubtPolicy(resends=False), 86_400, 30.0, quiet_exempt=False),
+        MessageClass("auto_reply", Lane.TRANSACTIONAL, DoubtPolicy(resends=False), 3_600, quiet_exempt=True),
+        MessageClass("marketing", Lane.BULK, DoubtPolicy(resends=False), 86_400, quiet_exempt=False),
     )
 }
 
@@ -80,3 +80,17 @@ CATEGORIES: Final = {
     "transactional": "transactional",
     "marketing": "marketing",
 }
+
+
+def overridden(changes: Iterable[Any]) -> Classes:
+    """Return the table with the figures that settings change (`settings_service.ClassOverride`); None keeps its own."""
+    table = dict(CLASSES)
+    for change in changes:
+        row = table[change.name]
+        doubt = _changed(row.doubt, change, "resends", "hold_s", "least_life_s")
+        table[change.name] = replace(_changed(row, change, "life_s", "quiet_exempt"), doubt=doubt)
+    return table
+
+
+def _changed(row: Any, change: Any, *names: str) -> Any:
+    return replace(row, **{name: value for name in names if (value := getattr(change, name)) is not None})

@@ -12,11 +12,16 @@ from engine.transit.classes import Lane
 from engine.transit.routing import Router, preferred
 
 _FAILURES_TO_OPEN: Final = 5
+_FAILURES: Final = frozenset({Disposition.TMP, Disposition.TMP_ONCE})
+_NEITHER: Final = frozenset({Disposition.THR, Disposition.SES})
 _OPEN_S: Final = 10.0
 _LONGEST_OPEN_S: Final = 300.0
 _REFUSED_SENDER_S: Final = 900.0
+_PROBE_S: Final = 35.0  # longer than any response deadline: then the probe has told nothing
 _SLOW_S: Final = 1.0
 _SLOWER: Final = 4.0
+_SLOW_FOR_S: Final = 60.0
+MANY: Final = 1_000_000
 
 
 @dataclass(slots=True)
@@ -26,10 +31,12 @@ class LineFigures:
     account: str
     lanes: frozenset[int]
     response_s: float = 0.0
+    measured_at: float = 0.0  # monotonic seconds
 
-    def answered(self, seconds: float) -> None:
-        """Take one response time into the average."""
+    def answered(self, seconds: float, now: float) -> None:
+        """Take one response time, or the deadline that passed without a response, into the average."""
         self.response_s += (seconds - self.response_s) * (0.2 if self.response_s else 1.0)
+        self.measured_at = now
 
 
 @dataclass(slots=True)
@@ -37,6 +44,7 @@ class _Breaker:
     failures: int = 0
     opened: int = 0  # times in a row
     until: float = 0.0
+    probing: float = 0.0  # until when the outcome of one message is awaited
 
 
 @dataclass(slots=True)
@@ -64,14 +72,17 @@ class Health:
     def answered(self, account: str, meaning: Disposition) -> bool:
         """Count an answer for the account's breaker; tell whether it opened now.
 
-        It opens after five temporary failures in a row, for 10 s and twice as long each time; then one success closes
-        it and one failure opens it again.
+        It opens after five temporary failures in a row, for 10 s and twice as long each time; then one message probes
+        the account: its success closes the breaker, its failure opens it again.
         """
         breaker = self._breakers.setdefault(account, _Breaker())
-        if meaning is Disposition.OK:
-            breaker.failures = breaker.opened = 0
-            return False
-        if meaning not in {Disposition.TMP, Disposition.TMP_ONCE}:
+        if meaning not in _FAILURES:
+            if breaker.opened and meaning not in _NEITHER:
+                breaker.opened = 0
+                breaker.until = breaker.probing = 0.0
+                self.changed()
+            if meaning is Disposition.OK:
+                breaker.failures = 0
             return False
         breaker.failures += 1
         if breaker.failures < _FAILURES_TO_OPEN and not breaker.opened:
@@ -82,6 +93,7 @@ class Health:
         breaker.until = now + min(_OPEN_S * 2**breaker.opened, _LONGEST_OPEN_S)
         breaker.opened += 1
         breaker.failures = 0
+        breaker.probing = 0.0
         self.changed()
         return True
 
@@ -97,7 +109,23 @@ class Health:
     def is_open(self, account: str) -> bool:
         """Tell whether the account's breaker keeps work away now."""
         breaker = self._breakers.get(account)
-        return breaker is not None and self.monotonic() < breaker.until
+        return breaker is not None and breaker.opened > 0 and self.monotonic() < max(breaker.until, breaker.probing)
+
+    def most(self, account: str) -> int:
+        """Return how many messages a claim for the account may take now; the one that probes it is reserved by this."""
+        breaker = self._breakers.get(account)
+        if breaker is None or not breaker.opened:
+            return MANY
+        if self.is_open(account):
+            return 0
+        breaker.probing = self.monotonic() + _PROBE_S
+        return 1
+
+    def unprobed(self, account: str) -> None:
+        """Take back the probe of an account: there was no message to send."""
+        breaker = self._breakers.get(account)
+        if breaker is not None:
+            breaker.probing = 0.0
 
     def chosen(self, plan: str, lane: int) -> str | None:
         """Return the account that should carry the plan's messages of the lane now, or None: they wait."""
@@ -116,7 +144,7 @@ class Health:
         mine = self.lines.get(line)
         if mine is None or lane not in mine.lanes or self.chosen(plan, lane) != mine.account:
             return False
-        if lane != Lane.OTP or mine.response_s < _SLOW_S:
+        if lane != Lane.OTP or mine.response_s < _SLOW_S or self.monotonic() - mine.measured_at > _SLOW_FOR_S:
             return True
         others = [
             one

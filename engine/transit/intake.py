@@ -7,9 +7,8 @@ to be sent again.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple, TypeVar
 
 import trio
 
@@ -23,13 +22,18 @@ from engine.transit.answers import AccountRules, Answer, apply_answers, apply_si
 from engine.transit.backlog import Backlog, Bell, QueueKey
 from engine.transit.books import Bells, Books
 from engine.transit.claiming import InFlight
+from engine.transit.classes import CLASSES, Classes
 from engine.transit.parking import park
-from engine.transit.receipting import ReceivedReceipt, apply_receipts, awaiting, find, quarantine, reconcile
-from engine.transit.replying import Joining, ReceivedPart, acknowledged, receive
+from engine.transit.receipting import ReceivedReceipt, apply_receipts, awaiting, chosen, find, quarantine, reconcile
+from engine.transit.replying import Joining, ReceivedPart, acknowledged, receive, set_aside
+from engine.transit.settling import Tally
+
+T = TypeVar("T")
+_A_TICK_S: Final = 0.001
 
 BATCH: Final = 200
 GATHER_UNDER: Final = 50
-GATHER_S: Final = 0.003
+GATHER_S: Final = 0.001
 _RETRY_S: Final = 0.25
 _ABANDON_S: Final = 8.0  # an unacknowledged deliver_sm is answered 0x64 well before the peer's own timer ends
 
@@ -54,7 +58,7 @@ class Batch:
     answers: list[Answer] = field(default_factory=list)
     silent: list[InFlight] = field(default_factory=list)
     arrivals: list[Arrival] = field(default_factory=list)
-    acknowledged: list[str] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)  # digests of replies whose responses were written
     second_ids: list[tuple[InFlight, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -83,6 +87,7 @@ class Desk:
     joining: Joining
     fingerprint: Callable[[str], str]
     seal: Callable[[bytes, str], str]  # a raw PDU to its row
+    classes: Classes = field(default_factory=lambda: CLASSES)
 
 
 class Inbox:
@@ -92,6 +97,7 @@ class Inbox:
         self._batch = Batch()
         self._most = most_arrivals
         self.bell = Bell()
+        self.arrived = trio.Event()
 
     def answer(self, answer: Answer) -> None:
         """Note an answer."""
@@ -108,12 +114,27 @@ class Inbox:
         if len(self._batch.arrivals) >= self._most:
             return False
         self._batch.arrivals.append(arrival)
+        self.arrived.set()
         self.bell.ring()
         return True
 
-    def acknowledged(self, part_ids: Sequence[str]) -> None:
-        """Note responses that were written, to be stored with the next batch."""
-        self._batch.acknowledged.extend(part_ids)
+    @property
+    def oldest(self) -> Arrival | None:
+        """The arrival that has waited longest, if any waits."""
+        return self._batch.arrivals[0] if self._batch.arrivals else None
+
+    def tired(self, since: float) -> list[Arrival]:
+        """Take out the arrivals that wait since before an instant: the SMSC is asked to send them again."""
+        waiting = self._batch.arrivals
+        tired = [arrival for arrival in waiting if arrival.at <= since]
+        self._batch.arrivals = waiting[len(tired) :]
+        return tired
+
+    def acknowledged(self, digests: Sequence[str]) -> None:
+        """Note responses to replies that were written: an equal reply from now on is a new one."""
+        if digests:
+            self._batch.acknowledged.extend(digests)
+            self.bell.ring()
 
     def second_id(self, token: InFlight, smsc_id: str) -> None:
         """Note another id that the SMSC gave for an answered submit: receipts may carry either (B16)."""
@@ -148,18 +169,24 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     tallies = queue.load(
         tx, [*(answer.token.message_id for answer in batch.answers), *(t.message_id for t in batch.silent)]
     )
+    acknowledged(tx, rules.name, batch.acknowledged, now)
     known = apply_answers(tx, tallies, batch.answers, rules, now)
     known += put_second_ids(tx, batch.second_ids, rules, now)
-    doubted = apply_silence(tx, tallies, batch.silent, now)
+    doubted = apply_silence(tx, tallies, batch.silent, now, desk.classes)
     early = awaiting(tx, known)
     receipts = [arrival.receipt for arrival in batch.arrivals if arrival.receipt is not None]
     applied = orphans = 0
     if early or receipts:
-        found = find(tx, rules.name, [*early, *receipts], now)
+        found = find(tx, rules.name, [*early, *receipts], now, waited=len(early))
         matched = {one.receipt.row_id for one in found}
         reconciled, lost = reconcile(tx, rules.name, [one for one in receipts if one.row_id not in matched], now)
-        found += reconciled
+        if reconciled:
+            # Receipts of the same ids that came earlier were ambiguous then.
+            older = awaiting(tx, [(rules.name, key) for one in reconciled for key in one.receipt.keys])
+            found += find(tx, rules.name, older, now, waited=len(older)) + reconciled
+            early += older
         tallies |= queue.load(tx, [one.message_id for one in found if one.message_id not in tallies])
+        found = chosen(found, tallies)
         applied = apply_receipts(tx, rules.name, tallies, found, now, stored=frozenset(one.row_id for one in early))
         quarantine(tx, rules.name, lost, desk.fingerprint)
         orphans = len(lost)
@@ -170,7 +197,6 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
             rung, what = receive(tx, arrival.part, desk.joining, now)
             bells += rung
             waiting += what == "waiting"
-    acknowledged(tx, batch.acknowledged, now)
     queued = [
         QueueKey(tally.lane, tally.route, tally.application_id) for tally in tallies.values() if tally.state == "queued"
     ]
@@ -178,8 +204,11 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     return TakenIn(bells, queued, doubted, applied, orphans, waiting, refused)
 
 
-def _park(tx: Tx, row: tuple[str, str, str, str, str], now: int) -> None:
-    park(tx, *row, now)
+def _park(tx: Tx, arrival: Arrival, account: str, sealed: str, error: str, now: int) -> None:
+    one = arrival.part or arrival.receipt
+    park(tx, [(arrival.row_id, account, "" if one is None else one.bind, sealed, error, now)])
+    if arrival.part is not None and arrival.part.total > 1:
+        set_aside(tx, account, arrival.part.join_key, error, now)  # they wait for it where it waits
 
 
 # The waiting part.
@@ -203,20 +232,24 @@ class Intake:
     alarm: Callable[[str, str], None]
     busy: bool = False
     _settled: trio.Event = field(default_factory=trio.Event)
+    _held: Batch = field(default_factory=Batch)  # what is being committed
+    _refused: set[str] = field(default_factory=set)  # row ids among it that were answered 0x64 meanwhile
 
     async def run(self) -> None:
         """Drain the inbox for as long as the process runs."""
-        while True:
-            await self.inbox.bell.wait()
-            while len(self.inbox):
-                if len(self.inbox) < GATHER_UNDER:
-                    # A commit costs the same for two entries as for fifty: let company come.
-                    await trio.sleep(GATHER_S)
-                self.busy = True
-                await self.settle(self.inbox.take())
-                self.busy = False
-                self._settled.set()
-                self._settled = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._refuse_in_time)
+            while True:
+                await self.inbox.bell.wait()
+                while len(self.inbox):
+                    if len(self.inbox) < GATHER_UNDER:
+                        # A commit costs the same for two entries as for fifty: let company come.
+                        await trio.sleep(GATHER_S)
+                    self.busy = True
+                    await self.settle(self.inbox.take())
+                    self.busy = False
+                    self._settled.set()
+                    self._settled = trio.Event()
 
     async def emptied(self) -> None:
         """Return when everything that has come in is committed."""
@@ -225,43 +258,61 @@ class Intake:
 
     async def settle(self, batch: Batch) -> None:
         """Commit one batch, however long the database takes, and acknowledge what it held."""
-        row_now = self.clock.now()
+        now = self.clock.now()
+        self._held = batch
+        try:
+            taken = await self._committed(lambda tx: take_in(tx, self._held, self.desk, now))
+        except Exception as error:
+            await self._apart(self._held, error)
+            return
+        self._finish(taken)
+
+    async def _committed(self, job: Callable[[Tx], T]) -> T:
         while True:
             try:
-                taken = await self.store.write(lambda tx: take_in(tx, batch, self.desk, row_now))
+                return await self.store.write(job)
             except (StoreUnavailable, CommitUnknown) as error:
-                # Answers are kept until they can be written: nobody else has them. Arrivals are the SMSC's still.
+                # Answers are kept until they can be written: nobody else has them. Arrivals are the SMSC's still, and
+                # one that was committed after all is known for a redelivery when it comes again.
                 self.alarm("store", type(error).__name__)
-                self._refuse(batch, unknown=isinstance(error, CommitUnknown))
                 await trio.sleep(_RETRY_S)
-                continue
-            except Exception as error:
-                await self._apart(batch, error)
-                return
-            break
+                self._held.arrivals = self._not_refused(self._held.arrivals)
+
+    def _finish(self, taken: TakenIn) -> None:
+        arrivals, self._held = self._not_refused(self._held.arrivals), Batch()
+        self._refused.clear()
         self.told(taken)
         self.backlog.add(taken.queued)
-        self._accept(batch.arrivals)
+        self._accept(arrivals)
+
+    def _not_refused(self, arrivals: list[Arrival]) -> list[Arrival]:
+        refused = self._refused
+        return [one for one in arrivals if one.row_id not in refused] if refused else arrivals
 
     def _accept(self, arrivals: Sequence[Arrival]) -> None:
         for session in {arrival.session for arrival in arrivals}:
             mine = [arrival for arrival in arrivals if arrival.session == session]
             written = self.acknowledge([(one.sequence, one.command_id, Status.ESME_ROK) for one in mine], session)
             if written:
-                self.inbox.acknowledged([one.part.id for one in mine if one.part is not None])
+                self.inbox.acknowledged([one.part.digest for one in mine if one.part is not None])
 
-    def _refuse(self, batch: Batch, *, unknown: bool) -> None:
-        """Answer 0x64 to what the SMSC can send again; while a commit's outcome is unknown, answer nothing."""
-        if unknown:
-            return
-        now = self.clock.monotonic()
-        tired = [arrival for arrival in batch.arrivals if now - arrival.at > _ABANDON_S]
-        for session in {arrival.session for arrival in tired}:
-            refusals = [
-                (one.sequence, one.command_id, Status.ESME_RX_T_APPN) for one in tired if one.session == session
-            ]
-            self.acknowledge(refusals, session)
-        batch.arrivals[:] = [arrival for arrival in batch.arrivals if now - arrival.at <= _ABANDON_S]
+    async def _refuse_in_time(self) -> None:
+        """Answer 0x64 to what the database has not taken within `_ABANDON_S`, before the SMSC's own timer ends."""
+        while True:
+            await self.inbox.arrived.wait()
+            held = self._not_refused(self._held.arrivals)
+            oldest = held[0] if held else self.inbox.oldest
+            if oldest is None:
+                self.inbox.arrived = trio.Event()
+                continue
+            await trio.sleep(max(0.0, oldest.at + _ABANDON_S - self.clock.monotonic()))
+            since = self.clock.monotonic() - _ABANDON_S + _A_TICK_S
+            tired = [one for one in self._not_refused(self._held.arrivals) if one.at <= since]
+            self._refused.update(one.row_id for one in tired)
+            tired += self.inbox.tired(since)
+            for session in {arrival.session for arrival in tired}:
+                mine = [one for one in tired if one.session == session]
+                self.acknowledge([(one.sequence, one.command_id, Status.ESME_RX_T_APPN) for one in mine], session)
 
     async def _apart(self, batch: Batch, error: Exception) -> None:
         """Settle the entries of a failed batch one by one; park the one that raises alone."""
@@ -270,15 +321,31 @@ class Intake:
                 await self.settle(Batch(answers=[answer]))
             for token in batch.silent:
                 await self.settle(Batch(silent=[token]))
-            for arrival in batch.arrivals:
+            for arrival in self._not_refused(batch.arrivals):
                 await self.settle(Batch(arrivals=[arrival]))
             for second in batch.second_ids:
                 await self.settle(Batch(second_ids=[second]))
             self.inbox.acknowledged(batch.acknowledged)
             return
+        now = self.clock.now()
         self.alarm("parked", type(error).__name__)
-        for arrival in batch.arrivals:
+        if batch.arrivals:
+            [arrival] = batch.arrivals
             sealed = self.desk.seal(arrival.raw, arrival.row_id)
-            row = (arrival.row_id, self.desk.rules.name, arrival.session, sealed, type(error).__name__)
-            await self.store.write(partial(_park, row=row, now=self.clock.now()))
-            self._accept([arrival])
+            what = arrival, self.desk.rules.name, sealed, type(error).__name__, now
+            await self._committed(lambda tx: _park(tx, *what))
+            self._finish(_NOTHING)
+            return
+        # An answer cannot be parked: its message must not be sent again. It is applied without telling its case.
+        bare = replace(self.desk, books=replace(self.desk.books, on_moved=_nobody))
+        try:
+            self._finish(await self._committed(lambda tx: take_in(tx, batch, bare, now)))
+        except Exception as second:
+            self.alarm("answer_lost", type(second).__name__)
+
+
+_NOTHING: Final = TakenIn([], [], 0, 0, 0, 0, frozenset())
+
+
+def _nobody(_tx: Tx, _tallies: Sequence[Tally], _now: int) -> Bells:
+    return []

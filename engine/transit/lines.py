@@ -22,17 +22,20 @@ from engine.smpp.events import (
     Unanswered,
 )
 from engine.smpp.link import Link, NotWritten
-from engine.smpp.pdu import Disposition, Status, SubmitSm, Tag, disposition, tlv_int
-from engine.transit.answers import Answer
+from engine.smpp.pdu import CancelSm, Disposition, Status, SubmitSm, Tag, tlv_int
+from engine.transit.answers import FORM_REFUSED, Answer, meaning_of
 from engine.transit.capacity import Capacity
-from engine.transit.claiming import InFlight
+from engine.transit.claiming import InFlight, Quirks
 from engine.transit.health import Health, LineFigures
 from engine.transit.intake import Inbox
 from engine.transit.reading import Reader
 from engine.transit.sender import Sender
 
 SIMULATOR: Final = b"SMPPSIM"
+CANCEL: Final = "cancel_sm"  # the token of a cancel_sm: whatever becomes of it, only its slot is of interest
 _QUEUES_FULL_TO_CUT: Final = 3
+_SESSION_FAULT_GRACE_S: Final = 5.0
+_CANCEL_DEADLINE_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class Line:
     statuses: dict[int, Disposition]
     production: bool
     sends: bool = True
+    quirks: Quirks = field(default_factory=Quirks)
     link: Link | None = None
     session: str = ""
     ended: dict[str, int] = field(default_factory=dict)  # sessions of this process, by their end in µs
@@ -96,7 +100,8 @@ class Line:
                     refusals.append((event.sequence, event.command_id, Status.ESME_RX_T_APPN))
             elif type(event) is Unanswered:
                 freed += 1
-                self.inbox.silence([event.token])
+                if type(event.token) is InFlight:
+                    self._unanswered(event.token)
             else:
                 self._odd(event)
         if freed:
@@ -121,8 +126,24 @@ class Line:
         try:
             await self.link.submit(submits, deadline_s)
         except NotWritten:
+            self._quiet()
             return False
         return True
+
+    async def cancel(self, requests: Sequence[CancelSm]) -> int:
+        """Ask the SMSC to forget messages that it has taken, as far as there is room; return how many were asked."""
+        link, now = self.link, self.clock.monotonic()
+        count = min(len(requests), self.capacity.room(now, otp=False))
+        if link is None or count <= 0 or self.sender.line is None:
+            return 0
+        self.capacity.claim(count, now)
+        self.capacity.written(count, count)
+        try:
+            await link.submit([(CANCEL, request) for request in requests[:count]], _CANCEL_DEADLINE_S)
+        except NotWritten:
+            self._quiet()
+            return 0
+        return count
 
     def refused(self, status: int, next_try: int) -> None:
         """The peer refused the bind; the bind itself tries again as its class of failure says."""
@@ -153,29 +174,46 @@ class Line:
         self.watch.bound(self.name, False)
         return self.sender.close()
 
+    def _quiet(self) -> None:
+        """Send nothing more on this session: it takes nothing, and its end will be told."""
+        self.sender.line = None
+        self.health.down(self.name)
+
+    def _unanswered(self, token: InFlight) -> None:
+        self.inbox.silence([token])
+        if self.figures is not None:
+            self.figures.answered(self.sender.response_deadline_s(token.lane), self.clock.monotonic())
+
     def _answered(self, event: Answered) -> int:
-        token: InFlight = event.token
+        token = event.token
+        if type(token) is not InFlight:
+            return 0 if event.late else 1
         status = event.status
-        meaning = disposition(status, self.statuses)
+        nacked = bool(event.flags) and "nacked" in event.flags
+        meaning = meaning_of(status, self.statuses, nacked=nacked)
         smsc_id = event.message_id.decode("latin-1") if status == Status.ESME_ROK else ""
-        self.inbox.answer(Answer(token, status, smsc_id, event.late))
+        self.inbox.answer(Answer(token, status, smsc_id, event.late, nacked))
         seconds = event.now - event.sent_at
         if not event.late:
             if self.figures is not None:
-                self.figures.answered(seconds)
+                self.figures.answered(seconds, event.now)
             self.watch.answered(self.account, token.lane, status, seconds)
         if meaning is not Disposition.OK:
-            self._refused(event, meaning)
-        if self.health.answered(self.account, meaning):
+            self._refused(event, meaning, nacked=nacked)
+        if status not in FORM_REFUSED and self.health.answered(self.account, meaning):
             self.watch.alarm(self.name, "breaker_open", self.account)
         congestion = tlv_int(event.tlvs, Tag.CONGESTION_STATE) if event.tlvs else None
         if congestion is not None and self.capacity.pace.congestion(congestion, event.now, self._round_trip):
             self.watch.flagged(self.name, "congestion")
         return 0 if event.late else 1
 
-    def _refused(self, event: Answered, meaning: Disposition) -> None:
+    def _refused(self, event: Answered, meaning: Disposition, *, nacked: bool) -> None:
         now = event.now
-        if event.status == Status.ESME_RMSGQFUL:
+        if nacked:
+            self.watch.alarm(self.name, "submit_nacked", hex(event.status))
+        elif event.status in FORM_REFUSED:
+            self._learn(event.status)
+        elif event.status == Status.ESME_RMSGQFUL:
             # Full for one destination; for several within a round trip it is the account that is full (C2).
             self._full = [at for at in self._full if now - at <= max(self._round_trip, 0.1)] + [now]
             if len(self._full) >= _QUEUES_FULL_TO_CUT:
@@ -185,8 +223,19 @@ class Line:
                 self.watch.flagged(self.name, "throttled")
         elif meaning is Disposition.SES:
             self.watch.alarm(self.name, "session_refuses_submits", hex(event.status))
+            self._quiet()
             if self.link is not None:
-                self.link.drain(0.0)
+                self.link.drain(_SESSION_FAULT_GRACE_S)
+
+    def _learn(self, status: int) -> None:
+        """Do without what the account refuses: each message that met the refusal goes out once more."""
+        quirks = self.quirks
+        if status == Status.ESME_RINVEXPIRY and not quirks.no_validity:
+            quirks.no_validity = True
+            self.watch.alarm(self.name, "validity_refused", "")
+        elif status != Status.ESME_RINVEXPIRY and not quirks.no_tlvs:
+            quirks.no_tlvs = True
+            self.watch.alarm(self.name, "tlvs_refused", "")
 
     @property
     def _round_trip(self) -> float:
@@ -194,12 +243,11 @@ class Line:
 
     def _odd(self, event: Event) -> None:
         if isinstance(event, DuplicateAnswer):
-            if event.status == Status.ESME_ROK:
+            if event.status == Status.ESME_ROK and type(event.token) is InFlight:
                 self.inbox.second_id(event.token, event.message_id.decode("latin-1"))
             self.watch.flagged(self.name, "duplicate_answer")
         elif isinstance(event, PeerUnbinding | Suspect):
-            self.sender.line = None  # nothing new is sent; what is outstanding may still be answered
-            self.health.down(self.name)
+            self._quiet()  # what is outstanding may still be answered
         elif isinstance(event, Flagged):
             self.watch.flagged(self.name, event.kind)
         elif isinstance(event, Alerted):

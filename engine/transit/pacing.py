@@ -11,6 +11,8 @@ UNLIMITED: Final = math.inf
 _CUT: Final = 0.5  # one multiplicative cut …
 _RECOVERY_PER_S: Final = 0.1  # … and additive recovery: a tenth of the contract each second, whole again within 10 s
 _LEAST: Final = 0.02
+_GROWTH_PER_S: Final = 0.1  # of an estimated rate, while nothing is throttled
+_ENDLESS: Final = 1e6
 _CONGESTED: Final = 90  # congestion_state (SMPP 5.0 §4.8.4.18): 90–99 near congestion, 100 congested
 
 
@@ -25,6 +27,8 @@ class Pace:
     rate: float
     now: float
     factor: float = 1.0
+    wanted: int = 0  # codes that wait for a token: nobody else gets one meanwhile
+    _estimated: bool = False
     _tokens: float = 0.0
     _cut_at: float = -math.inf
     _sent: float = 0.0  # PDUs in the present second, to know what an unlimited account was doing when it was throttled
@@ -55,6 +59,8 @@ class Pace:
         self._refill(now)
         if self.rate == UNLIMITED:
             return 1_000_000
+        if self.wanted and not reserved:
+            return 0
         return max(0, math.floor(self._tokens - (0.0 if reserved else self.floor) + 1e-9))
 
     def take(self, count: int, now: float) -> None:
@@ -73,7 +79,7 @@ class Pace:
         """Return the seconds until one PDU may leave; 0 if one may now."""
         if self.available(now, reserved=reserved) > 0:
             return 0.0
-        missing = 1.0 + (0.0 if reserved else self.floor) - self._tokens
+        missing = 1.0 + (0.0 if reserved else self.floor + self.wanted) - self._tokens
         return max(missing / self._refill_rate, 1e-4)
 
     def throttled(self, now: float, round_trip: float) -> bool:
@@ -84,6 +90,7 @@ class Pace:
         if self.rate == UNLIMITED:
             # No rate was agreed and there is one all the same: what was being sent is the first estimate of it.
             self.rate = max(self._last_rate, self._sent, 10.0)
+            self._estimated = True
             self._tokens = 0.0
         self._cut_at = now
         self.factor = max(_LEAST, self.factor * _CUT)
@@ -107,6 +114,12 @@ class Pace:
             return
         if self.factor < 1.0 and now - self._cut_at > 1.0:
             self.factor = min(1.0, self.factor + _RECOVERY_PER_S * min(elapsed, now - self._cut_at - 1.0))
+        elif self._estimated and self.factor >= 1.0:
+            # An estimate made in a quiet moment was too low: it is raised until the operator throttles again.
+            self.rate *= 1.0 + _GROWTH_PER_S * min(elapsed, 1.0)
+            if self.rate > _ENDLESS:
+                self.rate, self._estimated = UNLIMITED, False
+                return
         self._tokens = min(self.depth, self._tokens + elapsed * self._refill_rate)
 
     def _count(self, count: int, now: float) -> None:

@@ -1,9 +1,10 @@
 """Parked deliveries: a deliver_sm whose handling raised is kept sealed, acknowledged, and may be replayed by hand.
 
-Intake parks; `sceau replay ID` takes back out.
+Intake parks, and the duty that gives up on missing parts; `replaying` takes back out.
 """
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select
 
@@ -13,15 +14,23 @@ from engine.store.tables import Parked
 from engine.store.transaction import Tx
 
 
-def park(tx: Tx, row_id: str, account: str, bind: str, sealed: str, error: str, now: int) -> None:
-    """Keep a delivery whose handling raised `error` (the exception's class); `sealed` is its raw PDU."""
-    tx.batch(_INSERT, [(row_id, account, bind, sealed, error, "parked", now)])
+class ParkedDelivery(NamedTuple):
+    """What is kept of a parked delivery; `sealed` is its raw PDU."""
+
+    account: str
+    sealed: str
+    received_at: int
 
 
-def parked(tx: Tx, row_id: str) -> tuple[str, str] | None:
-    """Return (account, sealed) of a parked delivery, or None if there is none to replay."""
+def park(tx: Tx, rows: Sequence[tuple[str, str, str, str, str, int]]) -> None:
+    """Keep deliveries whose handling raised: rows of (id, account, bind, sealed, exception class, received_at)."""
+    tx.batch(_INSERT, [(*row[:5], "parked", row[5]) for row in rows])
+
+
+def parked(tx: Tx, row_id: str) -> ParkedDelivery | None:
+    """Return a parked delivery, or None if there is none to replay."""
     row = tx.one(_FIND, id=row_id)
-    return None if row is None else (row[0], row[1])
+    return None if row is None else ParkedDelivery(row[0], row[1], int(row[2]))
 
 
 def replayed(tx: Tx, row_id: str, now: int) -> bool:
@@ -32,7 +41,7 @@ def replayed(tx: Tx, row_id: str, now: int) -> bool:
 _table: Any = Parked.__table__  # type: ignore[attr-defined]
 _INSERT: Final = insert_new(Parked, id=str, account=str, bind=str, sealed=str, error=str, state=str, received_at=int)
 _FIND: Final = Statement(
-    lambda _: select(_table.c.account, _table.c.sealed).where(
+    lambda _: select(_table.c.account, _table.c.sealed, _table.c.received_at).where(
         _table.c.id == bindparam("id"), _table.c.state == "parked"
     )
 )

@@ -17,21 +17,23 @@ from engine.settings_operators import Bind as BindSettings
 from engine.smpp.bind import Bind, BindStatus
 from engine.smpp.receipts import IdStyle
 from engine.smpp.reconnect import ConnectLimiter
-from engine.smpp.text import Alphabet, Concatenation, References
+from engine.smpp.text import Alphabet, Concatenation
 from engine.store.doorway import Store
 from engine.transit.answers import AccountRules
 from engine.transit.backlog import Backlog
 from engine.transit.binding import Connect, backoff, bind_options, connector
 from engine.transit.books import Bells, Books
+from engine.transit.canceling import Canceling
 from engine.transit.capacity import Capacity
-from engine.transit.claiming import InFlight, Wording
-from engine.transit.classes import Lane
+from engine.transit.claiming import InFlight, Quirks, Wording
+from engine.transit.classes import Classes, Lane
 from engine.transit.health import Health
 from engine.transit.intake import Desk, Inbox, Intake, TakenIn
 from engine.transit.lines import Line, Watch
 from engine.transit.pacing import UNLIMITED, Pace
 from engine.transit.queue import Claimable
 from engine.transit.reading import Reader
+from engine.transit.references import LiveReferences
 from engine.transit.replying import JoinedReply, Joining
 from engine.transit.routing import Carrier, Route, Router, SenderForm, SenderRule, elsewhere, only_through
 from engine.transit.sender import Sender
@@ -62,7 +64,7 @@ def router_of(settings: Settings) -> Router:
             route.accounts,
             frozenset(route.countries),
             route.prefixes,
-            frozenset(route.networks),
+            frozenset(network.replace("-", "") for network in route.networks),  # resolvers write `20810`
             frozenset(int(LANES[lane]) for lane in route.lanes),
         )
         for route in settings.routes
@@ -102,6 +104,7 @@ class Surroundings:
     books: Books
     backlog: Backlog
     router: Router
+    classes: Classes
     run: str
     compose: Callable[[Claimable], str]
     on_reply: Callable[..., Bells]
@@ -125,18 +128,23 @@ class Pool:
     """The lines of one process."""
 
     around: Surroundings
-    references: References = field(default_factory=References)
     limiter: ConnectLimiter = field(default_factory=ConnectLimiter)
     health: Health = field(init=False)
     joining: Joining = field(init=False)
+    canceling: Canceling = field(init=False)
+    _quirks: dict[str, Quirks] = field(default_factory=dict)
     _slots: dict[str, _Slot] = field(default_factory=dict)
     _readers: dict[str, Reader] = field(default_factory=dict)
+    _began: int = 0
 
     def __post_init__(self) -> None:
         around = self.around
+        self._began = around.clock.now()
         self.health = Health(around.router, around.clock.monotonic, around.backlog.ring_all)
         self.joining = Joining(self._join, around.on_reply, self._session_ended)
+        self.canceling = Canceling(around.store, self._cancelling_lines)
         for account in around.settings.accounts:
+            self._quirks[account.name] = Quirks()
             shared = self._pace(account) if account.rate_per == "account" else None
             for bind in account.binds:
                 for number in range(1, bind.sessions + 1):
@@ -146,6 +154,7 @@ class Pool:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Hold every bind, send and take in, until cancelled; started once every loop runs (bound or not)."""
         async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.canceling.run, name="canceling")
             for slot in self._slots.values():
                 nursery.start_soon(slot.intake.run, name=f"intake {slot.line.name}")
                 if slot.line.sends:
@@ -155,9 +164,12 @@ class Pool:
             task_status.started()
 
     async def drain(self, grace_s: float) -> None:
-        """Stop claiming, wait for answers up to `grace_s`, unbind, and commit what came in."""
+        """Stop claiming, write what is claimed, wait for answers up to `grace_s`, unbind, and commit what came in."""
         for slot in self._slots.values():
-            slot.line.sender.line = None
+            slot.line.sender.stop()
+        with trio.move_on_after(grace_s):
+            for slot in self._slots.values():
+                await slot.line.sender.finished.wait()
         async with trio.open_nursery() as nursery:
             for slot in self._slots.values():
                 nursery.start_soon(slot.bind.drain, grace_s)
@@ -185,6 +197,38 @@ class Pool:
         """Return how many lines are bound."""
         return sum(slot.line.link is not None for slot in self._slots.values())
 
+    @property
+    def references(self) -> LiveReferences:
+        """Return the references of long messages that have not ended."""
+        return self.around.books.references
+
+    def reference_width(self, account: str) -> int:
+        """Return the bits of an account's concatenation references."""
+        settings = next((one for one in self.around.settings.accounts if one.name == account), None)
+        return 8 if settings is not None and settings.concatenation == "udh8" else 16
+
+    def retry_now(self, line: str) -> bool:
+        """End a bind's wait for its next attempt; False if there is no such line."""
+        slot = self._slots.get(line)
+        if slot is not None:
+            slot.bind.retry_now()
+        return slot is not None
+
+    def _cancelling_lines(self, account: str) -> list[tuple[Line, Wording]]:
+        if not any(one.name == account and one.cancel_sm for one in self.around.settings.accounts):
+            return []
+        return [
+            (slot.line, slot.line.sender.wording)
+            for slot in self._slots.values()
+            if slot.line.account == account and slot.line.sends and slot.line.link is not None
+        ]
+
+    def desk_of(self, account: str) -> tuple[Reader, Desk] | None:
+        """Return how an account's deliveries are read and taken in; None if the settings have no such account."""
+        desks = (slot.intake.desk for slot in self._slots.values() if slot.line.account == account)
+        desk = next(desks, None)
+        return None if desk is None else (self._readers[account], desk)
+
     # Making lines.
 
     def _pace(self, account: AccountSettings) -> Pace:
@@ -210,6 +254,7 @@ class Pool:
             statuses=account.dispositions,
             production=around.settings.environment == "production",
             sends=bind.sends,
+            quirks=self._quirks[account.name],
         )
         intake = Intake(
             store=around.store,
@@ -220,6 +265,7 @@ class Pool:
                 self.joining,
                 lambda number: around.keyring.fingerprint("phone", number),
                 around.keyring.seal,
+                around.classes,
             ),
             inbox=inbox,
             backlog=around.backlog,
@@ -276,10 +322,11 @@ class Pool:
                 service_type=account.service_type.encode("ascii"),
                 form=lambda sender: router.form(account.name, sender),
                 compose=around.compose,
-                digest=lambda text: around.keyring.fingerprint("text", text),
+                digest=around.keyring.digest,
                 recipient_ton=1 if destination is None else destination.ton,
                 recipient_npi=1 if destination is None else destination.npi,
                 registered_delivery=account.registered_delivery,
+                quirks=self._quirks[account.name],
             ),
             references=self.references,
             books=around.books,
@@ -289,6 +336,8 @@ class Pool:
             silent=inbox.silence,
             sent=lambda submits, at: around.sent(account.name, [token for token, _ in submits], at),
             response_deadline_s=lambda lane: float(by_lane[Lane(lane)]),
+            most=lambda: self.health.most(account.name),
+            unused=lambda: self.health.unprobed(account.name),
             lanes=lanes,
             bulk_share=deadlines.bulk_min_share,
         )
@@ -316,5 +365,8 @@ class Pool:
         return self._readers[account].join(parts, complete)
 
     def _session_ended(self, session: str) -> int | None:
-        ends = (slot.line.session_ended(session) for slot in self._slots.values())
-        return next((end for end in ends if end is not None), None)
+        lines = [slot.line for slot in self._slots.values()]
+        if any(line.link is not None and line.session == session for line in lines):
+            return None
+        # A session that is nobody's here was an earlier process's, which ended before this one began.
+        return next((end for line in lines if (end := line.session_ended(session)) is not None), self._began)

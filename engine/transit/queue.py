@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, literal_column, null, select, tuple_
+from sqlalchemy import BigInteger, bindparam, case, literal_column, null, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 
 from engine.events import MESSAGE_EVENTS, NewEvent, record
@@ -104,6 +104,11 @@ def backlog(tx: Tx) -> list[tuple[int, str, str]]:
     return found
 
 
+def unfinished_references(tx: Tx) -> list[tuple[str, str, str, int]]:
+    """Return (message, account, recipient, reference) of the long messages that have not ended."""
+    return [(row[0], row[1], row[2], int(row[3])) for row in tx.all(_UNFINISHED_REFERENCES)]
+
+
 def claimable(tx: Tx, lane: int, route: str, application_id: str, limit: int) -> list[Claimable]:
     """Return the oldest queued messages of one (lane, route, application), locked until commit, skipping those that
     others hold.
@@ -135,19 +140,23 @@ def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: i
     Returns the (application, endpoint) pairs whose webhook bell must ring. The tallies were loaded in this
     transaction, so a guard that fails is our bug and raises.
     """
-    still_open: list[tuple[Any, ...]] = []
+    answered: list[tuple[Any, ...]] = []
     ended: list[tuple[Any, ...]] = []
+    turned: list[tuple[Any, ...]] = []
     for tally in tallies:
         row = (
-            tally.id, tally.was, tally.state, tally.route, tally.open_parts, tally.unanswered, tally.attempts,
-            tally.doubts, tally.throttles, tally.resend, tally.worst, tally.status, tally.reason, tally.sequence,
-            tally.due_at, tally.accepted_at,
+            tally.id, tally.was, tally.state, tally.open_parts, tally.unanswered, tally.status, tally.sequence,
+            tally.accepted_at,
         )  # fmt: skip
-        if tally.final_at is None:
-            still_open.append(row)
+        if tally.took_a_turn:
+            rare = (tally.route, tally.attempts, tally.doubts, tally.throttles, tally.resend, tally.due_at)
+            turned.append((*row, tally.worst, tally.reason, tally.final_at, *rare))
+        elif tally.final_at is None and tally.reason is None and tally.worst is None:
+            answered.append(row)
         else:
-            ended.append((*row, tally.final_at))
-    if tx.batch(_STORE_OPEN, still_open) + tx.batch(_STORE_ENDED, ended) != len(tallies):
+            ended.append((*row, tally.worst, tally.reason, tally.final_at))
+    moved = tx.batch(_STORE_ANSWERED, answered) + tx.batch(_STORE_ENDED, ended) + tx.batch(_STORE_TURNED, turned)
+    if moved != len(tallies):
         raise AssertionError("a message loaded in this transaction has moved")
     events = [
         NewEvent(
@@ -188,12 +197,12 @@ def release(tx: Tx, ids: Sequence[str], reason: str) -> set[str]:
     return released
 
 
-def move_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, int | None, str | None, int]]) -> None:
-    """Write the answers of parts: rows of (message, number, attempt, to, status, smsc_id, at)."""
-    tx.move(_ANSWER_PARTS, moves)
+def move_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, int | None, str | None, int]]) -> set[Any]:
+    """Write the answers of parts: rows of (message, number, attempt, to, status, smsc_id, at); return those moved."""
+    return tx.move(_ANSWER_PARTS, moves)
 
 
-def settle_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, str, str, int]]) -> None:
+def settle_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, str, str, int | None]]) -> None:
     """Write the receipts of parts: rows of (message, number, attempt, to, receipt_state, receipt_error, at)."""
     tx.move(_SETTLE_PARTS, moves)
 
@@ -246,18 +255,15 @@ def _build_load(dialect: Dialect) -> Any:
     return dialect.locked(query, of=_message)
 
 
-def _store_statement(*, ended: bool) -> Statement:
-    # Two statements, so that a message which stays open does not rewrite its entry in the index of open ones.
-    changed = (*_CHANGED, "final_at") if ended else _CHANGED
-
+def _store_statement(*changed: str) -> Statement:
     def build(dialect: Dialect) -> Any:
-        kinds: dict[str, type[str | int]] = {"id": str, "was": str, "state": str, "route": str}
+        kinds: dict[str, type[str | int]] = {"id": str, "was": str}
         kinds |= {name: column_kinds(Message)[name] for name in changed}
         given = dialect.given(**kinds)
-        values: dict[str, Any] = {name: given.c[name] for name in ("state", "route", *changed)}
-        if ended:
+        values: dict[str, Any] = {name: given.c[name] for name in changed}
+        if "final_at" in changed:
             # A caller's own text of a code category is gone with its message's final state.
-            values["body_sealed"] = null()
+            values["body_sealed"] = case((given.c.final_at.is_not(None), null()), else_=_message.c.body_sealed)
         return _message.update().where(_message.c.id == given.c.id, _message.c.state == given.c.was).values(values)
 
     return Statement(build)
@@ -302,17 +308,25 @@ def _build_parts_of(dialect: Dialect) -> Any:
     )
 
 
-_CHANGED: Final = (
-    "open_parts", "unanswered", "attempts", "doubts", "throttles", "resend", "worst", "status", "reason", "sequence",
-    "due_at", "accepted_at",
-)  # fmt: skip
+# What an answer changes, what an end changes besides, and what only a retry, a doubt or another route changes: a
+# message
+# mostly needs the first two, and every column that is not written is time saved.
+_BY_ANSWER: Final = ("state", "open_parts", "unanswered", "status", "sequence", "accepted_at")
+_BY_END: Final = ("worst", "reason", "final_at")
+_BY_TURN: Final = ("route", "attempts", "doubts", "throttles", "resend", "due_at")
 _PART_KEY: Final = ("message_id", "number", "attempt")
 
 _CLAIMABLE: Final = Statement(_build_claimable)
 _NEXT_KEY: Final = Statement(_build_next_key)
+_UNFINISHED_REFERENCES: Final = Statement(
+    lambda _: select(_message.c.id, _message.c.account, _message.c.recipient, _message.c.concat_reference).where(
+        _message.c.final_at.is_(None), _message.c.concat_reference.is_not(None), _message.c.account.is_not(None)
+    )
+)
 _LOAD: Final = Statement(_build_load)
-_STORE_OPEN: Final = _store_statement(ended=False)
-_STORE_ENDED: Final = _store_statement(ended=True)
+_STORE_ANSWERED: Final = _store_statement(*_BY_ANSWER)
+_STORE_ENDED: Final = _store_statement(*_BY_ANSWER, *_BY_END)
+_STORE_TURNED: Final = _store_statement(*_BY_ANSWER, *_BY_END, *_BY_TURN)
 _PUT_PARTS: Final = Statement(_build_put_parts)
 _UNSEND: Final = Statement(_build_unsend)
 _PARTS_OF: Final = Statement(_build_parts_of)

@@ -82,7 +82,7 @@ class Reader:
             total=1 if concat is None else concat.total,
             part=1 if concat is None else concat.sequence,
             sealed=self.keyring.seal(raw, row_id),
-            smsc_id=None if smsc_id is None else smsc_id.rstrip(b"\0").decode("latin-1"),
+            smsc_id=None if smsc_id is None else smsc_id.partition(b"\0")[0].decode("latin-1"),
             received_at=self.clock.now(),
         )
 
@@ -100,7 +100,9 @@ class Reader:
             default=self.default_alphabet,
         )
         first = pdus[0]
-        state = "binary" if "binary" in joined.flags else ("whole" if complete else "incomplete")
+        state = "whole" if complete else "incomplete"
+        if "binary" in joined.flags or not joined.text:
+            state = "binary"  # nothing that a person wrote: no conversation answers it (E22)
         return JoinedReply(
             id=self.clock.new_id("rpl"),
             account=self.account,

@@ -7,9 +7,10 @@ reconciled with the single message in doubt that it can mean. Called by intake a
 import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, and_, bindparam, select, tuple_
+from sqlalchemy import BigInteger, and_, bindparam, literal_column, select, tuple_
 
 from engine.smpp.receipts import MessageState
 from engine.store.statements import Dialect, Statement, column_kinds, insert_new
@@ -21,6 +22,8 @@ from engine.transit.settling import OUTCOME_OF, PartFacts, Tally, received
 # An id older than this is another message's: SMSCs reuse ids after restarts and months.
 ID_LIFE_US: Final = 15 * 86_400 * 1_000_000
 _RECONCILE_WITHIN_US: Final = 2 * 86_400 * 1_000_000
+# A receipt that waits in quarantine cannot be about what was sent after it came, but for clocks that were set back.
+_CLOCK_SLACK_US: Final = 10 * 1_000_000
 
 
 class ReceivedReceipt(NamedTuple):
@@ -49,22 +52,40 @@ class Found(NamedTuple):
     part_state: str
 
 
-class Receipts(NamedTuple):
-    """What became of a batch of receipts: rows changed in `tallies`, and counts for the metrics."""
-
-    applied: int
-    orphans: int
+KeyRow = tuple[str, str, str, int, int, str, int]
+PartMove = tuple[str, int, int, str, str, str, int | None]
 
 
-def find(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], now: int) -> list[Found]:
-    """Return the part of each receipt whose id is known; the newest submit wins where an id was reused."""
-    rows = [(index, account, key) for index, receipt in enumerate(receipts) for key in receipt.keys]
-    best: dict[int, tuple[int, Found]] = {}
-    for index, message_id, number, attempt, state, sent_at in tx.joined(_FIND, rows, since=now - ID_LIFE_US):
-        known = best.get(index)
-        if known is None or sent_at > known[0]:
-            best[index] = (sent_at, Found(receipts[index], message_id, int(number), int(attempt), state))
-    return [best[index][1] for index in sorted(best)]
+def find(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], now: int, *, waited: int = 0) -> list[Found]:
+    """Return the parts of the receipts whose ids are known, in the order of the receipts, the likeliest part first.
+
+    The first `waited` receipts come from quarantine. An id that was used more than once gives several parts of one
+    receipt, of which `chosen` keeps one.
+    """
+    rows = [
+        (index, place, account, key) for index, receipt in enumerate(receipts) for place, key in enumerate(receipt.keys)
+    ]
+    found: list[tuple[int, int, int, Found]] = []
+    for index, place, message_id, number, attempt, state, sent_at in tx.joined(_FIND, rows, since=now - ID_LIFE_US):
+        receipt = receipts[index]
+        if index >= waited or sent_at <= receipt.received_at + _CLOCK_SLACK_US:
+            found.append((index, place, -sent_at, Found(receipt, message_id, int(number), int(attempt), state)))
+    found.sort(key=_BY_LIKELIHOOD)
+    return [entry[3] for entry in found]
+
+
+def chosen(found: Sequence[Found], tallies: Mapping[str, Tally]) -> list[Found]:
+    """Keep one part of each receipt: one sent to the number that the receipt speaks of before all others (D4)."""
+    kept: dict[str, Found] = {}
+    for one in found:
+        other = kept.setdefault(one.receipt.row_id, one)
+        if other is not one and _is_about(one, tallies) and not _is_about(other, tallies):
+            kept[one.receipt.row_id] = one
+    return list(kept.values())
+
+
+def _is_about(one: Found, tallies: Mapping[str, Tally]) -> bool:
+    return tallies[one.message_id].recipient == one.receipt.about
 
 
 def apply_receipts(
@@ -83,7 +104,7 @@ def apply_receipts(
     """
     states: dict[tuple[str, int, int], str] = {}
     siblings = _siblings(tx, tallies, found)
-    moves: list[tuple[str, int, int, str, str, str, int]] = []
+    moves: list[PartMove] = []
     rows: list[tuple[Any, ...]] = []
     freed: list[tuple[Any, ...]] = []
     freed_keys: list[tuple[str, str, str]] = []
@@ -98,7 +119,7 @@ def apply_receipts(
         if to is not None:
             states[key] = to
             siblings[one.message_id][(one.number, one.attempt)] = to
-            moves.append((*key, to, receipt.state, receipt.error, now))
+            moves.append((*key, to, receipt.state, receipt.error, None if to == "accepted" else now))
         applied += effect == "applied"
         if receipt.row_id in stored:
             freed.append((receipt.row_id, tally.application_id, *key, effect))
@@ -133,9 +154,18 @@ def about(tx: Tx, account: str, fingerprint: str) -> list[ReceivedReceipt]:
     return [_from_row(row) for row in tx.all(_ABOUT_NUMBER, account=account, about=fingerprint)]
 
 
-def doubtful(tx: Tx, account: str, since: int) -> list[tuple[str, str, int]]:
-    """Return (message, recipient, sent_at) of the account's messages in doubt of one part."""
-    return [(row[0], row[1], int(row[2])) for row in tx.all(_DOUBTFUL, account=account, since=since)]
+class Doubtful(NamedTuple):
+    """A message in doubt, as a receipt of an unknown id may mean it."""
+
+    message_id: str
+    recipient: str
+    application_id: str
+    sent_at: int
+
+
+def doubtful(tx: Tx, account: str, since: int) -> list[Doubtful]:
+    """Return an account's messages in doubt that were sent since an instant."""
+    return [Doubtful(row[0], row[1], row[2], int(row[3])) for row in tx.all(_DOUBTFUL, account=account, since=since)]
 
 
 def reconcile(
@@ -143,33 +173,55 @@ def reconcile(
 ) -> tuple[list[Found], list[ReceivedReceipt]]:
     """Match receipts of unknown ids with messages in doubt: exactly one message of the number, or nothing.
 
-    Returns the matches and the receipts that stay orphans. An ambiguous one leaves both sides visible.
+    Returns the matches, whose ids are known from now on, and the receipts that stay orphans. An ambiguous one leaves
+    both sides visible: several messages in doubt, more ids than parts in doubt, or a submit that is still waiting for
+    the answer which may bring the id.
     """
     if not orphans:
         return [], []
-    candidates: dict[str, list[str]] = defaultdict(list)
-    for message_id, recipient, _sent_at in doubtful(tx, account, now - _RECONCILE_WITHIN_US):
-        candidates[recipient].append(message_id)
+    candidates: dict[str, list[Doubtful]] = defaultdict(list)
+    for one in doubtful(tx, account, now - _RECONCILE_WITHIN_US):
+        candidates[one.recipient].append(one)
     by_number: dict[str, list[ReceivedReceipt]] = defaultdict(list)
     for orphan in orphans:
         by_number[orphan.about].append(orphan)
+    single = {number: candidates[number][0] for number in by_number if len(candidates.get(number, ())) == 1}
+    if single:
+        for (recipient,) in tx.all(_ON_WIRE, account=account):
+            single.pop(recipient, None)
+    parts: dict[str, list[tuple[str, int, int, str]]] = defaultdict(list)
+    for part in queue.parts_of(tx, [one.message_id for one in single.values()]):
+        if part[3] == "in_doubt":
+            parts[part[0]].append(part)
     matches: list[Found] = []
     left: list[ReceivedReceipt] = []
+    keys: list[KeyRow] = []
     for number, group in by_number.items():
-        messages = candidates.get(number, [])
-        same_id = len({orphan.smsc_id for orphan in group}) == 1
-        parts = (
-            [row for row in queue.parts_of(tx, messages) if row[3] == "in_doubt"]
-            if len(messages) == 1 and same_id
-            else []
-        )
-        if len(parts) == 1:
-            matches += [Found(orphan, *parts[0]) for orphan in group]
-        else:
+        message = single.get(number)
+        if message is None:
             left += group
+            continue
+        later = [orphan for orphan in group if orphan.received_at >= message.sent_at - _CLOCK_SLACK_US]
+        ids = list(dict.fromkeys(orphan.smsc_id for orphan in later))
+        if len(ids) > len(parts[message.message_id]):
+            later = []
+        # Which of its parts an id belongs to cannot be known and does not matter: all of them together settle it.
+        part_of = dict(zip(ids, parts[message.message_id], strict=False))
+        matches += [Found(orphan, *part_of[orphan.smsc_id]) for orphan in later]
+        left += [orphan for orphan in group if orphan not in later]
+        for orphan in later:
+            part_key = part_of[orphan.smsc_id][:3]
+            keys += [(account, key, *part_key, message.application_id, now) for key in orphan.keys]
+    put_keys(tx, keys)
     return matches, left
 
 
+def put_keys(tx: Tx, keys: Sequence[KeyRow]) -> None:
+    """Store the keys by which receipts find a part: (account, key, message, part, attempt, application, now)."""
+    tx.batch(_PUT_KEYS, keys)
+
+
+_BY_LIKELIHOOD: Final = itemgetter(0, 1, 2)
 _FINAL: Final = frozenset({"delivered", "undelivered", "expired", "rejected"})
 assert frozenset(OUTCOME_OF.values()) - {"unknown"} == _FINAL
 
@@ -189,8 +241,8 @@ def _has_final_sibling(parts: Mapping[tuple[int, int], str], one: Found) -> bool
 
 
 def _last_of_each(
-    moves: Sequence[tuple[str, int, int, str, str, str, int]],
-) -> list[tuple[str, int, int, str, str, str, int]]:
+    moves: Sequence[PartMove],
+) -> list[PartMove]:
     # A part may pass through `unknown` to a final state within one batch; one statement moves it once.
     return list({row[:3]: row for row in moves}.values())
 
@@ -234,9 +286,11 @@ _KEPT: Final = ("id", "keys", "smsc_id", "state", "final", "stat", "error", "fla
 
 
 def _build_find(dialect: Dialect) -> Any:
-    given = dialect.given(row=int, account=str, key=str)
+    given = dialect.given(row=int, place=int, account=str, key=str)
     return (
-        select(given.c.row, _key.c.message_id, _key.c.number, _key.c.attempt, _part.c.state, _key.c.sent_at)
+        select(
+            given.c.row, given.c.place, _key.c.message_id, _key.c.number, _key.c.attempt, _part.c.state, _part.c.sent_at
+        )
         .select_from(given)
         .join(_key, and_(_key.c.account == given.c.account, _key.c.key == given.c.key))
         .join(
@@ -300,9 +354,15 @@ _ABOUT_NUMBER: Final = Statement(
     )
 )
 _DOUBTFUL: Final = Statement(
-    lambda _: select(_message.c.id, _message.c.recipient, _message.c.sent_at).where(
+    lambda _: select(_message.c.id, _message.c.recipient, _message.c.application_id, _message.c.sent_at).where(
         _message.c.state == "in_doubt",
         _message.c.account == bindparam("account"),
         _message.c.sent_at >= bindparam("since", type_=BigInteger()),
     )
 )
+_ON_WIRE: Final = Statement(
+    lambda _: select(_message.c.recipient).where(
+        _message.c.state == literal_column("'on_wire'"), _message.c.account == bindparam("account")
+    )
+)
+_PUT_KEYS: Final = insert_new(ReceiptKey, **column_kinds(ReceiptKey))

@@ -6,17 +6,22 @@ Intake and the duty that gives up on missing parts are the callers; matching and
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, func, select
+from sqlalchemy import BigInteger, bindparam, func, literal_column, select
 
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Reply, ReplyPart
-from engine.store.transaction import Tx
+from engine.store.transaction import Tx, is_of_database
 from engine.transit.books import Bells
+from engine.transit.parking import park
 
 _REDELIVERED_WITHIN_US: Final = 86_400 * 1_000_000
 _SESSION_GRACE_US: Final = 60 * 1_000_000
+_RESENT_WITHIN_US: Final = 3_600 * 1_000_000  # after a session's end, an SMSC sends again what it thinks lost
+_REUSED_AFTER_US: Final = 120 * 1_000_000  # another part under the same number: a new message with an old reference
+GIVE_UP_MOST: Final = 50  # a savepoint each
 
 
 class ReceivedPart(NamedTuple):
@@ -66,47 +71,82 @@ class Joining:
 def receive(tx: Tx, part: ReceivedPart, joining: Joining, now: int) -> tuple[Bells, str]:
     """Store one part; if it completes a reply, join it and hand it on.
 
-    Returns the webhook bells and what the part was: `redelivery`, `duplicate`, `waiting` or `joined`.
+    Returns the webhook bells and what the part was: `redelivery`, `duplicate`, `conflict`, `waiting` or `joined`.
     """
     if _is_redelivery(tx, part, joining.session_ended, now):
         return [], "redelivery"
+    own = _Waiting(part.id, part.part, part.sealed, part.digest, part.received_at)
     if part.total == 1:
         tx.batch(_INSERT, [part])
-        return _join(tx, part.account, [(part.id, part.sealed)], joining, now, complete=True), "joined"
-    siblings = _open_parts(tx, part.account, part.join_key)
-    if part.part in siblings:
-        return [], "duplicate"  # the first is kept (E3)
+        return _join(tx, part.account, [own], joining, now, complete=True), "joined"
+    bells: Bells = []
+    waiting = _open_parts(tx, part.account, part.join_key)
+    same = [one for one in waiting if one.part == part.part]
+    if any(one.digest == part.digest for one in same):
+        return [], "duplicate"
+    if same and part.received_at - waiting[0].received_at > _REUSED_AFTER_US:
+        # The handset has come round to this reference again: what waits under it will never be whole (E4).
+        bells = _join(tx, part.account, waiting, joining, now, complete=False)
+        waiting = []
+    elif same:
+        # The first is read; the other is kept beside it, once, so that the reply says so (E3).
+        if len(same) == 1:
+            tx.batch(_INSERT, [part])
+        return [], "conflict"
     tx.batch(_INSERT, [part])
-    siblings[part.part] = (part.id, part.sealed)
-    if len(siblings) < part.total:
-        return [], "waiting"
-    whole = [siblings[number] for number in sorted(siblings)]
-    return _join(tx, part.account, whole, joining, now, complete=True), "joined"
+    waiting.append(own)
+    if len({one.part for one in waiting}) < part.total:
+        return bells, "waiting"
+    return bells + _join(tx, part.account, waiting, joining, now, complete=True), "joined"
 
 
-def acknowledged(tx: Tx, ids: Sequence[str], now: int) -> None:
-    """Note that the responses to these parts were written: an equal PDU after this is a new answer, not a
+def acknowledged(tx: Tx, account: str, digests: Sequence[str], now: int) -> None:
+    """Note that responses to these replies were written: an equal PDU after this is a new answer, not a
     redelivery.
     """
-    tx.batch(_ACKNOWLEDGE, [(part_id, now) for part_id in ids])
+    tx.batch(_ACKNOWLEDGE, [(account, digest, now) for digest in digests])
 
 
-def give_up(tx: Tx, joining: Joining, before: int, keep: int, now: int) -> tuple[Bells, int]:
-    """Join what exists of replies whose parts have waited since `before`, and the oldest beyond `keep` parts (E2,
-    E6).
+class GivenUp(NamedTuple):
+    """What a look at waiting parts came to: incomplete replies that were handed on, and those that had to be parked."""
+
+    bells: Bells
+    replies: int
+    parked: int
+
+
+def give_up(tx: Tx, joining: Joining, before: int, caps: tuple[int, int], now: int) -> GivenUp:
+    """Join what exists of replies whose parts have waited since `before`, and the oldest beyond the caps: parts of
+    one pair of numbers, and parts in all (E2, E6). At most `GIVE_UP_MOST` replies; one that raises is parked.
     """
+    per_pair, overall = caps
     row = tx.one(_COUNT_OPEN)
-    too_many = max(0, int(row[0]) - keep) if row is not None else 0
+    waiting = 0 if row is None else int(row[0])
+    sets = tx.all(_STALE, before=before, most=GIVE_UP_MOST)
+    if not sets and waiting > per_pair:
+        crowded = tx.all(_CROWDED, per_pair=per_pair, most=GIVE_UP_MOST)
+        sets = [key for account, pair in crowded for key in tx.all(_OLDEST_OF_PAIR, account=account, pair=pair)]
+    if not sets and waiting > overall:
+        sets = tx.all(_OLDEST, most=min(waiting - overall, GIVE_UP_MOST))
     bells: Bells = []
-    given_up = 0
-    for account, join_key in tx.all(_STALE, before=before, most=500) + (
-        tx.all(_OLDEST, most=too_many) if too_many else []
-    ):
+    parked = 0
+    for account, join_key in sets:
         parts = _open_parts(tx, account, join_key)
-        if parts:
-            bells += _join(tx, account, [parts[number] for number in sorted(parts)], joining, now, complete=False)
-            given_up += 1
-    return bells, given_up
+        try:
+            bells += tx.apart(partial(_join, tx, account, parts, joining, now, complete=False))
+        except Exception as error:
+            if is_of_database(error):
+                raise
+            set_aside(tx, account, join_key, type(error).__name__, now)
+            parked += 1
+    return GivenUp(bells, len(sets) - parked, parked)
+
+
+def set_aside(tx: Tx, account: str, join_key: str, error: str, now: int) -> None:
+    """Park the waiting parts of a reply that cannot be handed on."""
+    rows = tx.all(_WHOLE_ROWS, account=account, join_key=join_key)
+    park(tx, [(part_id, account, bind, sealed, error, int(at)) for part_id, bind, sealed, at in rows])
+    tx.batch(_REMOVE, [(row[0],) for row in rows])
 
 
 def put_reply(tx: Tx, reply: Mapping[str, Any]) -> None:
@@ -114,31 +154,44 @@ def put_reply(tx: Tx, reply: Mapping[str, Any]) -> None:
     tx.batch(_INSERT_REPLY, [tuple(reply[name] for name in column_kinds(Reply))])
 
 
+class _Waiting(NamedTuple):
+    """A part that waits for its siblings."""
+
+    id: str
+    part: int
+    sealed: str
+    digest: str
+    received_at: int
+
+
 def _is_redelivery(tx: Tx, part: ReceivedPart, session_ended: Callable[[str], int | None], now: int) -> bool:
     earlier = tx.all(_EQUAL, account=part.account, digest=part.digest, since=now - _REDELIVERED_WITHIN_US)
-    for session, acknowledged_at, smsc_id in earlier:
-        if part.smsc_id is not None and part.smsc_id == smsc_id:
-            return True
-        if not acknowledged_at:
-            return True
-        ended = session_ended(session)
-        if session != part.session and ended is not None and ended - acknowledged_at <= _SESSION_GRACE_US:
+    for row_id, session, acknowledged_at, smsc_id in earlier:
+        ended = session_ended(session) if session != part.session else None
+        if (
+            not acknowledged_at
+            or (part.smsc_id is not None and part.smsc_id == smsc_id)
+            or (
+                ended is not None
+                and abs(ended - acknowledged_at) <= _SESSION_GRACE_US
+                and now - ended <= _RESENT_WITHIN_US
+            )
+        ):
+            # It is this delivery's response that counts from now on.
+            tx.batch(_TAKE_OVER, [(row_id, part.session)])
             return True
     return False
 
 
-def _open_parts(tx: Tx, account: str, join_key: str) -> dict[int, tuple[str, str]]:
-    return {
-        int(part): (part_id, sealed) for part_id, part, sealed in tx.all(_SIBLINGS, account=account, join_key=join_key)
-    }
+def _open_parts(tx: Tx, account: str, join_key: str) -> list[_Waiting]:
+    rows = tx.all(_SIBLINGS, account=account, join_key=join_key)
+    return [_Waiting(row[0], int(row[1]), row[2], row[3], int(row[4])) for row in rows]
 
 
-def _join(
-    tx: Tx, account: str, parts: Sequence[tuple[str, str]], joining: Joining, now: int, *, complete: bool
-) -> Bells:
-    reply = joining.join(account, parts, complete)
-    tx.batch(_CLOSE, [(part_id, reply.id) for part_id, _ in parts])
-    return joining.on_reply(tx, reply, now)
+def _join(tx: Tx, account: str, parts: Sequence[_Waiting], joining: Joining, now: int, *, complete: bool) -> Bells:
+    reply = joining.join(account, [(one.id, one.sealed) for one in parts], complete)
+    tx.batch(_CLOSE, [(one.id, reply.id) for one in parts])
+    return joining.on_reply(tx, reply._replace(received_at=min(one.received_at for one in parts)), now)
 
 
 # Statements.
@@ -150,8 +203,21 @@ _open: Any = _part.c.reply_id.is_(None)
 
 
 def _build_acknowledge(dialect: Dialect) -> Any:
-    given = dialect.given(id=str, at=int)
-    return _part.update().where(_part.c.id == given.c.id).values(acknowledged=given.c.at)
+    given = dialect.given(account=str, digest=str, at=int)
+    return (
+        _part.update()
+        .where(
+            _part.c.account == given.c.account,
+            _part.c.digest == given.c.digest,
+            _part.c.acknowledged == literal_column("0"),
+        )
+        .values(acknowledged=given.c.at)
+    )
+
+
+def _build_take_over(dialect: Dialect) -> Any:
+    given = dialect.given(id=str, session=str)
+    return _part.update().where(_part.c.id == given.c.id).values(session=given.c.session, acknowledged=0)
 
 
 def _build_close(dialect: Dialect) -> Any:
@@ -159,10 +225,24 @@ def _build_close(dialect: Dialect) -> Any:
     return _part.update().where(_part.c.id == given.c.id).values(reply_id=given.c.reply_id)
 
 
+def _build_remove(dialect: Dialect) -> Any:
+    given = dialect.given(id=str)
+    return _part.delete().where(_part.c.id.in_(select(given.c.id)))
+
+
+def _sets() -> Any:
+    return select(_part.c.account, _part.c.join_key).where(_open).group_by(_part.c.account, _part.c.join_key)
+
+
+_pair: Any = func.substr(_part.c.join_key, literal_column("1"), literal_column("32"))  # `reading` puts it first
+_age: Any = func.min(_part.c.received_at)
+
 _ACKNOWLEDGE: Final = Statement(_build_acknowledge)
+_TAKE_OVER: Final = Statement(_build_take_over)
+_REMOVE: Final = Statement(_build_remove)
 _CLOSE: Final = Statement(_build_close)
 _EQUAL: Final = Statement(
-    lambda _: select(_part.c.session, _part.c.acknowledged, _part.c.smsc_id).where(
+    lambda _: select(_part.c.id, _part.c.session, _part.c.acknowledged, _part.c.smsc_id).where(
         _part.c.account == bindparam("account"),
         _part.c.digest == bindparam("digest"),
         _part.c.received_at >= bindparam("since", type_=BigInteger()),
@@ -170,27 +250,37 @@ _EQUAL: Final = Statement(
 )
 _SIBLINGS: Final = Statement(
     lambda dialect: dialect.locked(
-        select(_part.c.id, _part.c.part, _part.c.sealed).where(
-            _open, _part.c.account == bindparam("account"), _part.c.join_key == bindparam("join_key")
-        )
+        select(_part.c.id, _part.c.part, _part.c.sealed, _part.c.digest, _part.c.received_at)
+        .where(_open, _part.c.account == bindparam("account"), _part.c.join_key == bindparam("join_key"))
+        .order_by(_part.c.received_at, _part.c.id)
+    )
+)
+_WHOLE_ROWS: Final = Statement(
+    lambda dialect: dialect.locked(
+        select(_part.c.id, _part.c.bind, _part.c.sealed, _part.c.received_at)
+        .where(_open, _part.c.account == bindparam("account"), _part.c.join_key == bindparam("join_key"))
+        .order_by(_part.c.received_at, _part.c.id)
     )
 )
 _COUNT_OPEN: Final = Statement(lambda _: select(func.count()).select_from(_part).where(_open))
 _STALE: Final = Statement(
+    lambda _: _sets().having(_age < bindparam("before", type_=BigInteger())).order_by(_age).limit(bindparam("most"))
+)
+_OLDEST: Final = Statement(lambda _: _sets().order_by(_age).limit(bindparam("most")))
+_CROWDED: Final = Statement(
     lambda _: (
-        select(_part.c.account, _part.c.join_key)
+        select(_part.c.account, _pair)
         .where(_open)
-        .group_by(_part.c.account, _part.c.join_key)
-        .having(func.min(_part.c.received_at) < bindparam("before", type_=BigInteger()))
+        .group_by(_part.c.account, _pair)
+        .having(func.count() > bindparam("per_pair", type_=BigInteger()))
         .limit(bindparam("most"))
     )
 )
-_OLDEST: Final = Statement(
+_OLDEST_OF_PAIR: Final = Statement(
     lambda _: (
-        select(_part.c.account, _part.c.join_key)
-        .where(_open)
-        .group_by(_part.c.account, _part.c.join_key)
-        .order_by(func.min(_part.c.received_at))
-        .limit(bindparam("most"))
+        _sets()
+        .where(_part.c.account == bindparam("account"), _pair == bindparam("pair"))
+        .order_by(_age)
+        .limit(literal_column("1"))
     )
 )

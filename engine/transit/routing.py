@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-_WITHOUT: Final = "~"  # plan suffix: not through this account while another can
+_WITHOUT: Final = "~"  # plan suffix, one for each account that was tried: not through it while another can
 _ONLY: Final = "="  # plan suffix: through this account alone
 _REPLY: Final = "!reply"  # the answer must come home
 
@@ -34,7 +34,8 @@ class Carrier:
 class Route:
     """Destinations and the accounts that serve them, best first; an empty set matches everything.
 
-    `networks` are MCC-MNC of the number's original network; `prefixes` are E.164 digits with the plus sign.
+    `networks` are MCC and MNC (`20810`) of the number's original network; `prefixes` are E.164 digits with the plus
+    sign.
     """
 
     name: str
@@ -119,13 +120,11 @@ class Router:
 
     def _accounts(self, plan: str) -> tuple[str, ...]:
         base, _, only = plan.partition(_ONLY)
-        base, _, without = base.partition(_WITHOUT)
+        base, *tried = base.split(_WITHOUT)
         able = self._able(base)
         if only:
             return tuple(name for name in able if name == only)
-        if without in able:
-            return (*(name for name in able if name != without), without)
-        return able
+        return (*(name for name in able if name not in tried), *(name for name in tried if name in able))
 
     def _able(self, base: str) -> tuple[str, ...]:
         name, _, sender = base.partition("/")
@@ -146,11 +145,12 @@ class Router:
 
 
 def elsewhere(router: Router, plan: str, account: str) -> str | None:
-    """Return the plan that prefers any account but this one, or None if the plan has no other."""
-    base = plan.partition(_ONLY)[0].partition(_WITHOUT)[0]
-    if all(name == account for name in router.accounts(base)):
+    """Return the plan that prefers the accounts not tried yet, or None if this was the last of them."""
+    base, *tried = plan.partition(_ONLY)[0].split(_WITHOUT)
+    tried = [name for name in tried if name != account]
+    if all(name == account or name in tried for name in router.accounts(base)):
         return None
-    return f"{base}{_WITHOUT}{account}"
+    return _WITHOUT.join((base, *tried, account))
 
 
 def only_through(plan: str, account: str) -> str:

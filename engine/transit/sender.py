@@ -4,6 +4,7 @@ A loop has a window slot and a pacing token before it claims, and between the co
 and the end of its write it cannot be cancelled. It decides nothing: capacity, backlog, routing and the claim do.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,6 @@ import trio
 from engine.clock import Clock
 from engine.errors import CommitUnknown, StoreUnavailable
 from engine.smpp.pdu import SubmitSm
-from engine.smpp.text import References
 from engine.store.doorway import Store
 from engine.transit import queue
 from engine.transit.backlog import Backlog, Bell, QueueKey
@@ -22,14 +22,17 @@ from engine.transit.books import Bells, Books
 from engine.transit.capacity import Capacity
 from engine.transit.claiming import Claim, Claimed, InFlight, Wording
 from engine.transit.classes import Lane
+from engine.transit.health import MANY
+from engine.transit.references import LiveReferences
 
 Submit = tuple[InFlight, SubmitSm]
 
 # The most messages of one transaction: past this the commit's latency shows in a code that waits behind it.
-CLAIM_MOST: Final = 50
+CLAIM_MOST: Final = 100
 _PAUSE_S: Final = 0.25
+_BULK_TURN: Final = 5  # PDUs that are owed to bulk before it goes before the transactional lane
 _GATHER_SHARE: Final = 2
-_GATHER_S: Final = 0.002
+_GATHER_S: Final = 0.001
 
 
 class Line(Protocol):
@@ -59,7 +62,7 @@ class Sender:
     backlog: Backlog
     capacity: Capacity
     wording: Wording
-    references: References
+    references: LiveReferences
     books: Books
     run: str
     mine: Callable[[str, int], bool]
@@ -67,14 +70,20 @@ class Sender:
     silent: Callable[[Sequence[InFlight]], None]
     sent: Callable[[Sequence[Submit], int], None]  # metrics: submits written at an instant
     response_deadline_s: Callable[[int], float]
+    most: Callable[[], int] = lambda: MANY  # messages that the account may be given now
+    unused: Callable[[], None] = lambda: None  # told when what `most` allowed was not needed
     lanes: tuple[Lane, ...] = tuple(Lane)
-    bulk_share: float = 0.2
+    bulk_share: float = 0.1
     line: Line | None = None
     simulated: bool = False
     figures: Figures = field(default_factory=Figures)
     room_bell: Bell = field(default_factory=Bell)
+    stopping: bool = False
+    finished: trio.Event = field(default_factory=trio.Event)  # after `stop`: nothing that is claimed is unwritten
+    _code_bell: Bell = field(default_factory=Bell)
     _rest: deque[Submit] = field(default_factory=deque)
     _bulk_owed: float = 0.0
+    _sessions: int = 0
 
     async def run_codes(self) -> None:
         """Send lane `otp` for as long as the process runs."""
@@ -89,12 +98,20 @@ class Sender:
         self.line, self.simulated = line, simulated
         self.ring()
 
+    def stop(self) -> None:
+        """Claim nothing more; what is claimed is still written."""
+        self.stopping = True
+        self._note_end()
+        self.ring()
+
     def close(self) -> list[InFlight]:
         """Stop sending; return the parts of long messages that were on wire in the rows and never written."""
         self.line = None
+        self._sessions += 1
         rest = [token for token, _ in self._rest]
         self._rest.clear()
         self.capacity.reset()
+        self._note_end()
         return rest
 
     def ring(self) -> None:
@@ -103,11 +120,12 @@ class Sender:
         self._code_bell.ring()
 
     @property
-    def idle(self) -> bool:
-        """Tell whether nothing is claimed, or waits to be written."""
-        return not self._rest and not self.capacity.claimed
+    def _may_claim(self) -> bool:
+        return self.line is not None and not self.stopping
 
-    _code_bell: Bell = field(default_factory=Bell)
+    def _note_end(self) -> None:
+        if self.stopping and not self._rest and not self.capacity.claimed:
+            self.finished.set()
 
     async def _loop(self, lanes: tuple[Lane, ...], *, otp: bool) -> None:
         lanes = tuple(lane for lane in lanes if lane in self.lanes)
@@ -116,6 +134,7 @@ class Sender:
         try:
             while True:
                 await self._step(lanes, bell, otp=otp)
+                self._note_end()
         finally:
             self.backlog.forget(bell)
 
@@ -127,7 +146,7 @@ class Sender:
         if not otp and self._rest:
             await self._write_rest(bell, now)
             return
-        key = self._next(lanes)
+        key, most = (None, 0) if self.stopping else self._next(lanes)
         if key is None:
             await bell.wait()
             return
@@ -138,37 +157,45 @@ class Sender:
         if not otp and self.capacity.free < self.capacity.window // _GATHER_SHARE:
             # A full window frees slot by slot: claim for several, since a commit costs the same for each.
             await trio.sleep(_GATHER_S)
-            room = self.capacity.room(self.clock.monotonic(), otp=otp)
-            if room <= 0 or self.line is None:
+            room = self.capacity.room(self.clock.monotonic(), otp=otp) if self._may_claim else 0
+            if room <= 0:
                 return
-        await self._claim(key, room, self.clock.monotonic())
+        await self._claim(key, min(room, most), self.clock.monotonic())
 
-    def _next(self, lanes: tuple[Lane, ...]) -> QueueKey | None:
-        """Return the queue to claim from: the higher lane first, but bulk gets its minimum share of the claims."""
-        order = lanes
-        if Lane.BULK in lanes:
-            self._bulk_owed += self.bulk_share
-            if self._bulk_owed >= 1.0:
-                order = tuple(reversed(lanes))
-        for lane in order:
+    def _next(self, lanes: tuple[Lane, ...]) -> tuple[QueueKey | None, int]:
+        """Return the queue to claim from and the most to take: the higher lane first, but bulk gets what it is owed."""
+        if self._bulk_owed >= _BULK_TURN and Lane.BULK in lanes:
+            key = self.backlog.next(Lane.BULK, self.mine)
+            if key is not None:
+                return key, int(self._bulk_owed)
+        for lane in lanes:
             key = self.backlog.next(lane, self.mine)
             if key is not None:
-                if lane is Lane.BULK:
-                    self._bulk_owed = 0.0
-                return key
-        self._bulk_owed = 0.0
-        return None
+                return key, CLAIM_MOST
+        return None, 0
+
+    def _owe(self, lane: int, sent: int) -> None:
+        """Keep account of what bulk is owed of the PDUs that codes leave: its minimum share, no more than one claim."""
+        if lane == Lane.TRANSACTIONAL:
+            self._bulk_owed = min(self._bulk_owed + sent * self.bulk_share, float(CLAIM_MOST))
+        elif lane == Lane.BULK:
+            self._bulk_owed = max(self._bulk_owed - sent * (1.0 - self.bulk_share), 0.0)
 
     async def _wait_for_room(self, bell: Bell, now: float, *, otp: bool) -> None:
         wait = self.capacity.wait(now, otp=otp)
-        if wait is None:
-            await bell.wait()
-        else:
-            with trio.move_on_after(wait):
+        if otp:
+            self.capacity.want(1)
+        try:
+            with trio.move_on_after(math.inf if wait is None else wait):
                 await bell.wait()
+        finally:
+            if otp:
+                self.capacity.want(-1)
 
     async def _claim(self, key: QueueKey, room: int, now: float) -> None:
-        most = min(room, CLAIM_MOST)
+        most = min(room, self.most())
+        if most <= 0:
+            return  # another loop took the one message that may probe the account
         self.capacity.claim(most, now)
         age = self.backlog.age(key)
         claim = Claim(
@@ -196,6 +223,8 @@ class Sender:
                 return
             if claimed.emptied:
                 self.backlog.exhausted(key, age)
+            if not claimed.submits:
+                self.unused()
             self.told(claimed.bells)
             self.figures.claimed += claimed.taken
             self.figures.expired += claimed.expired
@@ -203,28 +232,48 @@ class Sender:
             await self._write(claimed, most, key)
 
     async def _write(self, claimed: Claimed, promised: int, key: QueueKey) -> None:
-        lane = key.lane
         first: list[Submit] = []
         rest: list[Submit] = []
         for submits in claimed.submits:
-            take = max(0, promised - len(first)) if lane != Lane.OTP else len(submits)
+            take = max(0, promised - len(first))
             first += submits[:take]
             rest += submits[take:]
         used = len(first)
-        if used > promised:
-            # A code of several parts may exceed its room; its slots and tokens are counted all the same.
-            self.capacity.claim(used - promised, self.clock.monotonic())
-            promised = used
-        line = self.line
-        written = bool(first) and line is not None and await line.send(first, self.response_deadline_s(lane))
-        self.capacity.written(promised, used if written else 0)
+        # Outstanding before the write: the first answers may be here before its end.
+        self.capacity.written(promised, used)
+        if not used:
+            return
+        self._owe(key.lane, used)
+        session = self._sessions
+        if not await self._send(first, key.lane, used):
+            await self._release(claimed.submits, key)
+        elif rest:
+            self._keep(rest, key.lane, session)
+
+    async def _send(self, submits: Sequence[Submit], lane: int, used: int) -> bool:
+        session, line = self._sessions, self.line
+        written = line is not None and await line.send(submits, self.response_deadline_s(lane))
         if written:
             self.figures.written += used
-            self.sent(first, self.clock.now())
+            self.sent(submits, self.clock.now())
+        elif session == self._sessions:
+            # The link takes no more, and will tell of its end; what it did not take is outstanding no longer.
+            self.capacity.answered(used)
+            self.line = None
+        return written
+
+    def _keep(self, rest: Sequence[Submit], lane: int, session: int) -> None:
+        """Keep the parts that found no room: they follow as slots come free, those of a code before all others."""
+        if self.line is None or session != self._sessions:
+            # The link went down under the first parts, which are in doubt: so is the message.
+            self.silent([token for token, _ in rest])
+            return
+        if lane == Lane.OTP:
+            self._rest.extendleft(reversed(rest))
+        else:
             self._rest.extend(rest)
-            self.capacity.held = bool(self._rest)
-        elif claimed.submits:
-            await self._release(claimed.submits, key)
+        self.capacity.held = True
+        self.room_bell.ring()
 
     async def _release(self, messages: Sequence[Sequence[Submit]], key: QueueKey) -> None:
         ids = [submits[0][0].message_id for submits in messages]
@@ -237,27 +286,26 @@ class Sender:
         self.backlog.add([key])
 
     async def _write_rest(self, bell: Bell, now: float) -> None:
-        """Write the next parts of a long message as slots and tokens allow; codes pass between them."""
-        self.capacity.held = False
-        room = self.capacity.room(now, otp=False)
+        """Write the next parts of long messages as slots and tokens allow; codes pass between them."""
+        lane = self._rest[0][0].lane
+        otp = lane == Lane.OTP
+        self.capacity.held = False  # lifted only to ask: the other lanes stand still until the last part is out
+        room = self.capacity.room(now, otp=otp)
+        wait = self.capacity.wait(now, otp=otp)
+        self.capacity.held = True
         if room <= 0:
-            # `held` was lifted only to ask: the other lanes stand still until the last part is out.
-            wait = self.capacity.wait(now, otp=False)
-            self.capacity.held = True
             with trio.move_on_after(_PAUSE_S if wait is None else wait):
                 await bell.wait()
             return
-        batch = [self._rest.popleft() for _ in range(min(room, len(self._rest)))]
+        batch: list[Submit] = []
+        while self._rest and len(batch) < room and self._rest[0][0].lane == lane:
+            batch.append(self._rest.popleft())
         self.capacity.claim(len(batch), now)
-        self.capacity.held = bool(self._rest)
+        self.capacity.written(len(batch), len(batch))
+        self._owe(lane, len(batch))
         with trio.CancelScope(shield=True):
-            line = self.line
-            lane = batch[0][0].lane
-            written = line is not None and await line.send(batch, self.response_deadline_s(lane))
-        self.capacity.written(len(batch), len(batch) if written else 0)
-        if written:
-            self.figures.written += len(batch)
-            self.sent(batch, self.clock.now())
-        else:
+            written = await self._send(batch, lane, len(batch))
+        if not written:
             # Its first parts are out: the message cannot go back to the queue as a whole.
             self.silent([token for token, _ in batch])
+        self.capacity.held = bool(self._rest)

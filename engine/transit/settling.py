@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from engine.smpp.pdu import Disposition, Status
 from engine.smpp.receipts import MessageState
 from engine.store.moves import MESSAGE
-from engine.transit.classes import CLASSES, MOST_SUBMITS
+from engine.transit.classes import CLASSES, MOST_SUBMITS, Classes, Lane
 
 SECOND: Final = 1_000_000
 
@@ -37,6 +37,8 @@ OUTCOME_OF: Final = {
 }
 
 _LONGEST_FULL: Final = 6  # doublings of a second
+_THROTTLES_TO_MOVE: Final = 3  # a code that is throttled more often tries another account
+_RETRY: Final = {Disposition.TMP: "temporary", Disposition.TMP_ONCE: "temporary_once"}  # reasons of a part's retry
 _TEMPORARY_TRIES: Final = {Disposition.TMP: 5, Disposition.TMP_ONCE: 2}
 
 
@@ -84,9 +86,20 @@ class Tally:
     final_at: int | None
     was: str = ""
     raised: list[Raised] = field(default_factory=list)
+    _before: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         self.was = self.state
+        self._before = self._rare
+
+    @property
+    def _rare(self) -> tuple[Any, ...]:
+        return (self.route, self.attempts, self.doubts, self.throttles, self.resend, self.due_at)
+
+    @property
+    def took_a_turn(self) -> bool:
+        """Tell whether more changed than an answer or a receipt changes: a retry, a doubt, another route."""
+        return self._rare != self._before
 
     def move(self, to: str, event: str | None = None) -> None:
         """Change the state as the table of moves allows; raise the event `message.<event>`."""
@@ -124,6 +137,7 @@ def answered(tally: Tally, part: tuple[int, int], disposition: Disposition, stat
         tally.unanswered = max(0, tally.unanswered - 1)
         tally.status = status
         if disposition is Disposition.OK:
+            tally.resend = _without(tally.resend, number)
             _settle_answers(tally, now)
         elif tally.parts > 1:
             _one_part_refused(tally, number, disposition, now, retry)
@@ -140,9 +154,8 @@ def _awaits_answer(tally: Tally) -> bool:
 def _settle_answers(tally: Tally, now: int) -> None:
     if tally.unanswered or not _awaits_answer(tally):
         return
-    if tally.resend and tally.state == "on_wire":
-        tally.attempts -= 1
-        _requeue(tally, now)
+    if tally.resend:
+        _part_again(tally, now)
     elif tally.reason == "partial":
         tally.finish("rejected", now)
     else:
@@ -154,11 +167,41 @@ def _settle_answers(tally: Tally, now: int) -> None:
             tally.finish(tally.worst, now)
 
 
+def _part_again(tally: Tally, now: int) -> None:
+    if tally.state not in {"on_wire", "in_doubt"}:
+        return  # it is on its way back already
+    tally.due_at = None
+    tries = next((tries for kind, tries in _TEMPORARY_TRIES.items() if _RETRY[kind] == tally.reason), None)
+    if tries is None:
+        tally.attempts -= 1
+        _back(tally, now)
+    elif tally.attempts < tries:
+        tally.reason = None
+        _wait(tally, now, SECOND << (tally.attempts - 1))
+    else:
+        tally.finish("rejected", now, "partial")
+
+
+def _without(resend: str | None, number: int) -> str | None:
+    """Return the list of the parts that are sent again without one of them."""
+    if resend is None:
+        return None
+    return ",".join(part for part in resend.split(",") if int(part) != number) or None
+
+
 def _requeue(tally: Tally, now: int) -> None:
     if tally.expires_at <= now:
         tally.finish("expired", now, "expired_before_send")
     else:
         tally.move("queued")
+
+
+def _back(tally: Tally, now: int) -> None:
+    if tally.status == Status.ESME_RMSGQFUL:
+        # Full for this destination: it waits alone, and the others go on (C2).
+        _wait(tally, now, SECOND << min(tally.throttles, _LONGEST_FULL))
+    else:
+        _requeue(tally, now)
 
 
 def _wait(tally: Tally, now: int, pause: int) -> None:
@@ -180,11 +223,9 @@ def _refused(tally: Tally, disposition: Disposition, now: int, retry: Retry) -> 
     if disposition in {Disposition.THR, Disposition.SES}:
         tally.attempts -= 1
         tally.throttles += disposition is Disposition.THR
-        if tally.status == Status.ESME_RMSGQFUL:
-            # Full for this destination: it waits alone, and the others go on (C2).
-            _wait(tally, now, SECOND << min(tally.throttles, _LONGEST_FULL))
-        else:
-            _requeue(tally, now)
+        if tally.lane == Lane.OTP and tally.throttles >= _THROTTLES_TO_MOVE:
+            tally.route = retry.elsewhere(tally) or tally.route  # before its life ends here (C4)
+        _back(tally, now)
         return
     other = retry.elsewhere(tally)
     if disposition in _TEMPORARY_TRIES and tally.attempts < _TEMPORARY_TRIES[disposition]:
@@ -200,11 +241,13 @@ def _refused(tally: Tally, disposition: Disposition, now: int, retry: Retry) -> 
 
 
 def _one_part_refused(tally: Tally, number: int, disposition: Disposition, now: int, retry: Retry) -> None:
-    if disposition in {Disposition.THR, Disposition.SES, Disposition.TMP}:
+    again = disposition in {Disposition.THR, Disposition.SES} or disposition in _TEMPORARY_TRIES
+    if again and tally.reason != "partial":
         # The refused part never reached a handset: it alone goes out again, same reference, same account.
         waiting = [] if tally.resend is None else [int(part) for part in tally.resend.split(",")]
         tally.resend = ",".join(str(part) for part in sorted({*waiting, number}))
         tally.throttles += disposition is Disposition.THR
+        tally.reason = _RETRY.get(disposition, tally.reason)
         tally.route = retry.only_here(tally)
     else:
         tally.reason = "partial"
@@ -212,29 +255,32 @@ def _one_part_refused(tally: Tally, number: int, disposition: Disposition, now: 
     _settle_answers(tally, now)
 
 
-def unanswered(tally: Tally, now: int) -> None:
+def unanswered(tally: Tally, now: int, classes: Classes = CLASSES) -> None:
     """Apply a submit_sm that got no answer: the message is in doubt, and its class says until when."""
     if tally.state == "on_wire":
         tally.doubts += 1
-        tally.due_at = now + int(CLASSES[tally.message_class].doubt.hold_s * SECOND)
+        tally.due_at = now + int(classes[tally.message_class].doubt.hold_s * SECOND)
         tally.move("in_doubt", "in_doubt")
         _end_of_parts(tally, now)  # the receipts of an earlier attempt may have told everything already
 
 
-def resolve_doubt(tally: Tally, now: int, elsewhere: str | None, only_here: str, doubtful: list[int]) -> None:
+def resolve_doubt(
+    tally: Tally, now: int, elsewhere: str | None, only_here: str, doubtful: list[int], classes: Classes = CLASSES
+) -> None:
     """Decide a message in doubt whose hold is over: send once more, or leave it visible until its life ends.
 
     A message of one part prefers another account (`elsewhere`); of several, only the `doubtful` parts go again,
     through the same account and with the same reference.
     """
-    policy = CLASSES[tally.message_class].doubt
+    policy = classes[tally.message_class].doubt
     left = tally.expires_at - now
     if not policy.resends or tally.attempts >= MOST_SUBMITS or left <= policy.least_life_s * SECOND:
         tally.due_at = None
         return
     tally.due_at = None
     if tally.parts > 1:
-        tally.resend = ",".join(str(part) for part in doubtful)
+        refused = [] if tally.resend is None else [int(part) for part in tally.resend.split(",")]
+        tally.resend = ",".join(str(part) for part in sorted({*refused, *doubtful}))
         tally.route = only_here
     elif elsewhere is not None:
         tally.route = elsewhere
@@ -286,9 +332,10 @@ def received(tally: Tally, part: PartFacts, state: MessageState, now: int, error
 
 
 def _proven(tally: Tally, part: PartFacts, now: int) -> None:
-    if part.attempt != tally.attempts or tally.state != "in_doubt":
+    if part.attempt != tally.attempts or tally.state == "on_wire" or not _awaits_answer(tally):
         return
     tally.unanswered = max(0, tally.unanswered - 1)
+    tally.resend = _without(tally.resend, part.number)
     if not tally.unanswered and tally.open_parts:
         tally.accepted_at = tally.accepted_at or now
         tally.due_at = None
@@ -304,12 +351,15 @@ def _end_of_parts(tally: Tally, now: int) -> None:
 
 def overdue(tally: Tally, now: int) -> None:
     """Apply the end of a message's life: what was never sent expires, what was sent and told of by nobody is
-    unknown.
+    unknown; a part that is known to have failed decides for those of which nothing was heard.
     """
-    if tally.state in {"queued", "waiting"}:
-        tally.finish("expired", now, "expired_before_send")
-    elif tally.state in {"accepted", "in_doubt"}:
+    if tally.state in {"queued", "waiting"} and not tally.doubts:
+        tally.finish("expired", now, "expired_before_send" if tally.resend is None else "partial")
+    elif tally.state in {"queued", "waiting", "accepted", "in_doubt"}:
         tally.due_at = None
+        if tally.worst is not None and tally.worst != "delivered":
+            tally.finish(tally.worst, now)
+            return
         tally.final_at = now
         tally.move("unknown", "unknown")
 

@@ -139,8 +139,10 @@ class Feeder:
             else:
                 if not self._hand.empty or self._outcomes:
                     idle_since = clock.monotonic()
-                elif self._recipient is None or clock.monotonic() - idle_since >= options.idle_s:
+                elif self._recipient is None:
                     return
+                elif clock.monotonic() - idle_since >= options.idle_s and self._until_something() > options.look_s:
+                    return  # the dispatcher's look finds in time what becomes due later
             with trio.move_on_after(min(wait, self._until_something())):
                 await self._bell.wait()
             if not self._hand.empty:

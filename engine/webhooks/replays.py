@@ -84,7 +84,9 @@ def _build_replay(dialect: Dialect) -> Any:
         .select_from(given.join(_event, _event.c.position == given.c.position))
         .where(_event.c.application_id == bindparam("application"))
     )
-    query = make(_delivery).from_select(["endpoint_id", "position", "application_id", "subject_id", "next_at"], source)
+    query = make(_delivery).from_select(
+        ["endpoint_id", "position", "application_id", "subject_id", "next_at"], source, include_defaults=False
+    )
     return query.on_conflict_do_update(
         index_elements=["endpoint_id", "position"],
         set_={

@@ -1,0 +1,164 @@
+"""The figures promised, and what measures each: a row has a floor, a task measures one or several rows.
+
+`python -m bench` runs every task in a process of its own; `measure` is what that process does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+Measured = dict[str, tuple[float, str]]
+"""Row → value, and what else was seen, in words."""
+
+
+class Row(NamedTuple):
+    """One figure: what, at least (or `most`) how much, and its unit."""
+
+    title: str
+    floor: float
+    unit: str
+    most: bool = False
+
+    def holds(self, value: float) -> bool:
+        """Tell whether a value keeps the promise."""
+        return value <= self.floor if self.most else value >= self.floor
+
+    def shown(self, value: float) -> str:
+        """Return a value with its unit."""
+        digits = 0 if value >= 100 else 1
+        if self.unit == "×":
+            digits = 2 if self.most else 1
+        return f"{value:,.{digits}f} {self.unit}"
+
+    @property
+    def promise(self) -> str:
+        """Return the floor with its direction."""
+        return f"{'≤' if self.most else '≥'} {self.floor:,g} {self.unit}"
+
+
+class Task(NamedTuple):
+    """Something to run: the rows it fills, how, and within how many seconds (in full, quick)."""
+
+    rows: tuple[str, ...]
+    measure: Callable[[bool], Measured]
+    bound_s: tuple[float, float]
+
+
+ROWS = {
+    "durable_sqlite": Row("durable path, SQLite: queued → submit_sm → response → receipt stored", 10_000, "msg/s"),
+    "durable_postgresql": Row("durable path, PostgreSQL", 5_000, "msg/s"),
+    "durable_20ms": Row("durable path, SQLite, SMSC 20 ms away", 3_500, "msg/s"),
+    "api_batch": Row("POST /v1/messages/batch → delivered → webhooks in batch mode", 5_000, "msg/s"),
+    "webhooks": Row("webhooks, one event a POST, one endpoint", 3_000, "/s"),
+    "single_post": Row("single POST /v1/messages, 16 connections", 1_200, "req/s"),
+    "otp_idle": Row("OTP, accept → wire, idle: p99", 12, "ms", most=True),
+    "otp_saturated": Row("OTP while 100,000 bulk saturate an uncapped bind: p99", 30, "ms", most=True),
+    "bulk_kept": Row("… and of its rate bulk keeps", 90, "%"),
+    "otp_capped": Row("OTP on a full bind of 50 PDU/s: p99", 50, "ms", most=True),
+    "codec_encode": Row("codec against smpplib: encode submit_sm", 30, "×"),
+    "codec_decode": Row("codec against smpplib: decode deliver_sm", 15, "×"),
+    "memory": Row("memory with 1,000,000 queued", 200, "MB RSS", most=True),
+    "growth": Row("cost of a message at 1,000,000 stored against 10,000", 1.3, "×", most=True),
+}
+
+
+def _durable(quick: bool) -> Measured:
+    from bench import durable
+
+    return {"durable_sqlite": (durable.measure(10_000 if quick else 60_000), "")}
+
+
+def _durable_20ms(quick: bool) -> Measured:
+    from bench import durable
+
+    return {"durable_20ms": (durable.measure(8_000 if quick else 40_000, 0.020), "window 100: ceiling 5,000")}
+
+
+def _durable_postgresql(quick: bool) -> Measured:
+    from bench import durable
+    from tests.databases import PostgresServer
+
+    server = PostgresServer()
+    try:
+        return {"durable_postgresql": (durable.measure(8_000 if quick else 40_000, url=server.fresh()), "")}
+    finally:
+        server.stop()
+
+
+def _api_batch(quick: bool) -> Measured:
+    from bench import api_batch
+
+    found = api_batch.measure(10_000 if quick else 50_000)
+    return {"api_batch": (found["per_s"], f"the API took them at {found['accepted_per_s']:,.0f} msg/s")}
+
+
+def _webhooks(quick: bool) -> Measured:
+    from bench import webhooks
+
+    if quick:
+        webhooks.SINGLE_EVENTS, webhooks.BATCH_EVENTS = 4_000, 10_000
+    found = webhooks.measure()
+    return {"webhooks": (found["webhook_single_per_s"], f"in batches {found['webhook_batch_per_s']:,.0f} events/s")}
+
+
+def _single_post(quick: bool) -> Measured:
+    from bench import single_post
+
+    found = single_post.measure(3_000 if quick else 20_000)
+    return {"single_post": (found["per_s"], f"p50 {found['p50_ms']:.1f}, p99 {found['p99_ms']:.1f} ms")}
+
+
+def _otp_quiet(quick: bool) -> Measured:
+    from bench import otp_latency
+
+    idle, capped = otp_latency.quiet(*((60, 4.0) if quick else (500, 2.0)))
+    return {"otp_idle": (idle.p99, idle.rest()), "otp_capped": (capped.p99, capped.rest())}
+
+
+def _otp_saturated(quick: bool) -> Measured:
+    from bench import otp_latency
+
+    found = otp_latency.saturated(60, 6.0, 20_000, 3) if quick else otp_latency.saturated()
+    kept = f"{found.bulk_per_s:,.0f} msg/s beside codes"
+    return {"otp_saturated": (found.p99, found.rest()), "bulk_kept": (found.bulk_kept * 100, kept)}
+
+
+def _codec(quick: bool) -> Measured:
+    del quick
+    from bench import codec
+
+    found = codec.measure()
+    encode = f"{found['encode_submit_sm'] / 1e3:.2f} against {found['smpplib_encode_submit_sm'] / 1e3:.1f} µs"
+    decode = f"{found['decode_deliver_sm'] / 1e3:.2f} against {found['smpplib_decode_deliver_sm'] / 1e3:.1f} µs"
+    return {"codec_encode": (found["encode_ratio"], encode), "codec_decode": (found["decode_ratio"], decode)}
+
+
+def _memory(quick: bool) -> Measured:
+    from bench import memory
+
+    found = memory.measure(50_000, 3.0) if quick else memory.measure()
+    return {"memory": (found["rss_mb"], f"empty {found['empty_mb']:.0f} MB")}
+
+
+def _growth(quick: bool) -> Measured:
+    from bench import growth
+
+    found = growth.measure(3_000, 60_000, 3_000) if quick else growth.measure()
+    told = f"{found['small_us']:.0f} → {found['large_us']:.0f} µs; CPU alone {found['cpu_ratio']:.2f} ×"
+    return {"growth": (found["ratio"], told)}
+
+
+TASKS = {
+    "durable": Task(("durable_sqlite",), _durable, (90, 30)),
+    "postgresql": Task(("durable_postgresql",), _durable_postgresql, (90, 45)),
+    "durable-20ms": Task(("durable_20ms",), _durable_20ms, (90, 30)),
+    "api-batch": Task(("api_batch",), _api_batch, (120, 45)),
+    "webhooks": Task(("webhooks",), _webhooks, (90, 30)),
+    "single-post": Task(("single_post",), _single_post, (90, 30)),
+    "otp-quiet": Task(("otp_idle", "otp_capped"), _otp_quiet, (360, 60)),
+    "otp-saturated": Task(("otp_saturated", "bulk_kept"), _otp_saturated, (420, 75)),
+    "codec": Task(("codec_encode", "codec_decode"), _codec, (60, 45)),
+    "memory": Task(("memory",), _memory, (180, 45)),
+    "growth": Task(("growth",), _growth, (180, 60)),
+}

@@ -1,0 +1,1 @@
+"""The project's pages and the generators of their tables; nothing here is installed or runs with the engine."""

@@ -1,0 +1,84 @@
+"""docs/failure-catalogue.md: each row of the catalogue with the tests whose docstrings name it.
+
+A test names its rows at the start of its docstring's first line: `B12, B13: …`.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from docs.catalogue_rows import REQUIRED, ROWS, SECTIONS, WAITING
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+_BEGINS: Final = re.compile(r"[A-HS][1-9]\d?\b")
+_ROW: Final = re.compile(r"\b[A-H][1-9]\d?\b")
+
+_HEAD: Final = """\
+# Failure catalogue
+
+What goes wrong on SMPP links and around them, what Sceau does then, and the tests that prove it. This page is generated
+by `make docs` from `docs/catalogue_rows.py` and from the docstrings of the tests: a test that proves a row begins its
+docstring with the row's id. Rows marked • are owed a test by the first release.
+"""
+
+
+class Proof(NamedTuple):
+    """One test that names a row."""
+
+    file: str
+    test: str
+
+
+def proofs(folder: Path = ROOT / "tests") -> dict[str, list[Proof]]:
+    """Return the tests of each row that any test names."""
+    found: dict[str, list[Proof]] = {}
+    for path in sorted(folder.rglob("test_*.py")):
+        for test, first_line in _first_lines(ast.parse(path.read_text(encoding="utf-8"))):
+            if _BEGINS.match(first_line):
+                for row in dict.fromkeys(_ROW.findall(first_line)):
+                    found.setdefault(row, []).append(Proof(str(path.relative_to(folder.parent)), test))
+    return found
+
+
+def _first_lines(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            said = ast.get_docstring(node)
+            if said:
+                yield node.name, said.splitlines()[0]
+
+
+def unproven(found: Mapping[str, list[Proof]]) -> list[str]:
+    """Return the rows that are owed a test, have none, and do not wait for one."""
+    return [row for row in REQUIRED if row not in found and row not in WAITING]
+
+
+def catalogue_page() -> str:
+    """Return the page."""
+    found = proofs()
+    proven = sum(row in found for row in REQUIRED)
+    lines = [_HEAD, f"{len(ROWS)} rows; {proven} of the {len(REQUIRED)} owed ones have a test.", ""]
+    for letter, title in SECTIONS.items():
+        lines += [
+            f"## {letter}. {title}",
+            "",
+            "| row | what goes wrong | what Sceau does | tests |",
+            "|---|---|---|---|",
+        ]
+        for row, (failure, behaviour) in ROWS.items():
+            if row.startswith(letter):
+                mark = " •" if row in REQUIRED else ""
+                lines.append(f"| {row}{mark} | {failure} | {behaviour} | {_tests(row, found)} |")
+        lines.append("")
+    lines += ["## Waiting for the simulator's next floor", ""]
+    waiting = {row: reason for row, reason in WAITING.items() if row not in found}
+    lines += [f"- **{row}**: {reason}" for row, reason in waiting.items()] or ["Nothing waits."]
+    return "\n".join(lines) + "\n"
+
+
+def _tests(row: str, found: Mapping[str, list[Proof]]) -> str:
+    if row in found:
+        return "<br>".join(f"`{proof.file}::{proof.test}`" for proof in found[row])
+    return "*waits: see below*" if row in WAITING else "–"

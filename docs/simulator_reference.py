@@ -1,0 +1,139 @@
+"""The generated parts of docs/simulator.md: the control API, what behaviour and links are made of, dialects."""
+
+import ast
+import inspect
+import json
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+
+from smppsim import behaviour
+from smppsim.behaviour import AccountSettings, Behaviour, Bounds, Link, Outcome
+from smppsim.control import control_app
+from smppsim.receipt_text import DIALECTS, ReceiptText
+from smppsim.simulator import Simulator
+
+_HIDDEN: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+
+# What the code leaves to the name of a field.
+_MORE: Final = {
+    "answers": "command_status of submit_sm_resp, one drawn by weight",
+    "unanswered_share": "of submits, taken and never answered",
+    "response_delay": "before the answer",
+    "drop": "lose the link around a submit; see below",
+    "outcomes": "what becomes of an accepted message, one drawn by weight",
+    "receipt_delay": "from the answer to the receipt",
+    "receipts": "whether registered_delivery is obeyed",
+    "receipts_lost": "share of receipts that never leave",
+    "receipts_doubled": "share that leave twice",
+    "receipts_late": "share that are late",
+    "late_by": "and by how much",
+    "receipt_text": "a dialect's name or a template; see below",
+    "receipt_tlvs": "receipted_message_id, message_state and network_error_code",
+    "receipt_pdu": "what carries receipts",
+    "id_form": "how the id is written in responses",
+    "weight": "against the other possibilities",
+    "state": "final state",
+    "bind_status": "answer to binds",
+    "bind_response": "whether binds are answered",
+    "bind_delay": "before the answer to a bind",
+    "max_binds": "sessions of the account",
+    "bind_limit_status": "answer to the bind beyond `max_binds`",
+    "session_init_s": "for a connection to bind",
+    "enquire_link": "whether it is answered",
+    "unbind": "whether it is answered",
+    "window_status": "answer to the submit beyond `window`",
+    "deliver_window": "deliver_sm of one session without an answer",
+    "deliver_timeout_s": "for a deliver_sm_resp",
+    "redeliver_times": "attempts after the first",
+    "system_id": "the client's name",
+    "password": "of binds",
+    "behaviour": "fields of Behaviour",
+    "link": "fields of Link",
+    "messages": "accepted messages",
+    "handset_parts": "PDUs on handsets",
+    "pdus": "entries of the PDU log",
+}
+
+
+def control_block() -> str:
+    """Return the control API."""
+    app: Any = control_app(Simulator(), any_host=True)
+    assert isinstance(app, FastAPI)
+    lines = ["| call | body | what it does |", "|---|---|---|"]
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.path not in _HIDDEN:
+            body = "–" if route.body_field is None else _fields(route.body_field.field_info.annotation)
+            said = (route.endpoint.__doc__ or "").strip().replace("|", "\\|")
+            lines.append(f"| `{min(route.methods or ())} {route.path}` | {body} | {said} |")
+    return "\n".join(lines)
+
+
+def _fields(model: Any) -> str:
+    assert issubclass(model, BaseModel)
+    return ", ".join(f"`{name}`" for name in model.model_fields)
+
+
+def behaviour_block() -> str:
+    """Return the fields of behaviour, outcomes, links, accounts and bounds."""
+    pieces = []
+    for model in (Behaviour, Outcome, Link, AccountSettings, Bounds):
+        said = " ".join((model.__doc__ or "").split())
+        lines = [
+            f"### {model.__name__}",
+            "",
+            said,
+            "",
+            "| field | values | default | what it is |",
+            "|---|---|---|---|",
+        ]
+        words, whole = _words(model), model.model_json_schema()
+        for name, field in model.model_fields.items():
+            default = "**required**" if field.is_required() else f"`{_plain(field.default)}`"
+            choices = ", ".join(f"`{one}`" for one in _choices(whole["properties"][name], whole))
+            lines.append(f"| `{name}` | {choices} | {default} | {words.get(name) or _MORE.get(name, '')} |")
+        pieces.append("\n".join([*lines, ""]))
+    return "\n".join(pieces)
+
+
+def _words(model: type[BaseModel]) -> dict[str, str]:
+    """Return the string that stands below each field of a class, inherited ones included."""
+    found: dict[str, str] = {}
+    for base in reversed(model.__mro__):
+        if base.__module__ != behaviour.__name__:
+            continue
+        [tree] = ast.parse(inspect.getsource(base)).body
+        assert isinstance(tree, ast.ClassDef)
+        for before, after in zip(tree.body, tree.body[1:], strict=False):
+            if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name):
+                text = (
+                    after.value.value if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) else ""
+                )
+                found[before.target.id] = " ".join(str(text).split()).replace("|", "\\|")
+    return found
+
+
+def _choices(schema: dict[str, Any], whole: dict[str, Any]) -> list[str]:
+    known = whole.get("$defs", {}).get(schema.get("$ref", "").rpartition("/")[2], {})
+    return list(schema.get("enum") or known.get("enum", []))
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_plain(one) for one in value) + "]"
+    if isinstance(value, behaviour.Fixed):
+        return f"{value.seconds:g} s"
+    if isinstance(value, BaseModel):
+        set_ones = {name: one for name, one in value.model_dump(mode="json").items() if one is not None}
+        return json.dumps(set_ones) if len(set_ones) <= 4 else "{}"
+    if isinstance(value, ReceiptText):
+        return next((name for name, template in DIALECTS.items() if template == value.template), value.template)
+    return json.dumps(value) if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def dialects_block() -> str:
+    """Return the dialects of receipt texts."""
+    rows = [f"| `{name}` | {f'`{text}`' if text else 'an empty text'} |" for name, text in DIALECTS.items()]
+    return "\n".join(["| dialect | template |", "|---|---|", *rows])

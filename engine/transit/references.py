@@ -1,0 +1,50 @@
+"""The concatenation references of long messages: drawn when a message is claimed, in use until it has ended.
+
+Told of every end by the books and, at a start, of what an earlier run left unfinished; the sender's claims draw from
+it. It is changed within store functions alone, which one thread runs.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from engine.smpp.text import References
+
+
+class _Held(NamedTuple):
+    place: tuple[str, str]
+    reference: int
+    width: int
+
+
+@dataclass(slots=True)
+class LiveReferences:
+    """Which reference (of 8 or 16 bits) each unfinished long message bears, per account and recipient (row E19)."""
+
+    _numbers: References = field(default_factory=References)
+    _held: dict[str, _Held] = field(default_factory=dict)
+
+    def draw(self, message_id: str, account: str, recipient: str, width: int) -> int:
+        """Return the message's reference, the one that it has if it has one; raises `NoFreeReference`."""
+        place = account, recipient
+        held = self._held.get(message_id)
+        if held is not None:
+            if held.place == place and held.width == width:
+                return held.reference
+            self.end(message_id)
+        reference = self._numbers.take(place, width)
+        self._held[message_id] = _Held(place, reference, width)
+        return reference
+
+    def hold(self, message_id: str, account: str, recipient: str, reference: int, width: int) -> None:
+        """Keep the reference of a message that an earlier run left unfinished."""
+        self._numbers.hold((account, recipient), reference, width)
+        self._held[message_id] = _Held((account, recipient), reference, width)
+
+    def end(self, message_id: str) -> None:
+        """Free the reference of a message that has ended; nothing if it has none."""
+        held = self._held.pop(message_id, None)
+        if held is not None:
+            self._numbers.release(*held)
+
+    def __len__(self) -> int:
+        return len(self._held)

@@ -1,0 +1,1 @@
+"""Tests with real processes, sockets and clocks; nothing about time is asserted but generous deadlines."""
