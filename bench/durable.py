@@ -1,4 +1,6 @@
-"""The durable path: queued row → submit_sm → response → receipt stored, each state committed, one bind, the SMSC in another process."""
+"""The durable path: queued row → submit_sm → response → receipt stored, each state committed, one bind, the SMSC in
+another process.
+"""
 
 from __future__ import annotations
 

@@ -89,12 +89,12 @@ async def _lap(database: Database, port: int, messages: int) -> Lap:
     async with trio.open_nursery() as nursery:
         await nursery.start(core.run)
         with trio.fail_after(_BOUND_S):
-            while not core.pool.bound():  # noqa: ASYNC110 - a bind has no event to wait for
+            while not core.pool.bound():
                 await trio.sleep(_LOOK_S)
         began, spent = perf_counter(), process_time()
         await durable.fill(core, messages)
         durable.wake(core)
-        while await store.read(lambda tx: tx.one(_ANY_OPEN)):  # noqa: ASYNC110 - what is awaited is the state of rows
+        while await store.read(lambda tx: tx.one(_ANY_OPEN)):
             await trio.sleep(_LOOK_S)
         seconds, cpu = perf_counter() - began, process_time() - spent
         await core.stop(2.0)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ async def _rate(port: int, mode: str, events: int) -> float:
         spec = endpoints.EndpointSpec(f"http://127.0.0.1:{port}/", mode=mode, concurrency=CONCURRENCY)
         view = await store.write(lambda tx: endpoints.create(tx, endpoints.draft("app", spec, keyring, clock)))
         for first in range(0, events, 1000):
-            await store.write(lambda tx, first=first: _owe(tx, view.id, range(first, first + 1000), clock))
+            await store.write(partial(_owe, endpoint_id=view.id, numbers=range(first, first + 1000), clock=clock))
         done, posted = trio.Event(), 0
 
         def told(post: Posted) -> None:
@@ -86,7 +87,7 @@ async def _rate(port: int, mode: str, events: int) -> float:
             began = trio.current_time()
             await nursery.start(webhooks.run)
             await done.wait()
-            while await store.read(replays.waiting):  # noqa: ASYNC110 - what is awaited is the state of rows
+            while await store.read(replays.waiting):
                 await trio.sleep(0.001)
             elapsed = trio.current_time() - began
             nursery.cancel_scope.cancel()

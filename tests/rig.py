@@ -1,7 +1,7 @@
 """An engine and a simulator in one process, on virtual time, over streams in memory: what most scenarios are played on.
 
-The store is inline, nothing runs in a thread, and an hour takes milliseconds. `rig` is an async context manager; what a test
-does with it reads like the scenario's row in the catalogue.
+The store is inline, nothing runs in a thread, and an hour takes milliseconds. `rig` is an async context manager; what
+a test does with it reads like the scenario's row in the catalogue.
 """
 
 from __future__ import annotations

@@ -60,9 +60,13 @@ def test_a_second_submit_prefers_another_account_and_keeps_the_first_as_the_last
     assert plan is not None
     assert ROUTER.accounts(plan) == ("orange", "backup")
     assert elsewhere(ROUTER, "us/Sceau", "us") is None
-    again = elsewhere(ROUTER, plan, "orange")
-    assert again is not None
-    assert ROUTER.accounts(again) == ("backup", "orange")
+
+
+def test_every_account_of_a_plan_is_tried_once_and_then_there_is_no_other() -> None:
+    """C6: a refusal that every account shares does not wander between them for ever."""
+    plan = elsewhere(ROUTER, "fr/Sceau", "backup")
+    assert plan is not None
+    assert elsewhere(ROUTER, plan, "orange") is None
 
 
 def test_a_part_of_a_long_message_goes_again_through_its_own_account_alone() -> None:

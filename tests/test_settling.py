@@ -282,7 +282,7 @@ def test_no_order_of_happenings_leaves_the_table_of_moves_or_reopens_an_end(
 ) -> None:
     """D9: monotonic; every move is one of the table (a move outside it raises)."""
     tally = message(parts=parts, open_parts=parts, unanswered=parts, state=start, doubts=int(start == "in_doubt"))
-    states = {number: "accepted" for number in range(1, parts + 1)}
+    states = dict.fromkeys(range(1, parts + 1), "accepted")
     for what, detail, number in steps:
         before = tally.state
         if what == "answer":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from engine.clock import SECOND
@@ -189,7 +191,7 @@ async def test_a_look_goes_on_behind_its_cursor_and_tells_when_more_is_due(store
     after = (0, 0)
     while True:
         look = claims.Look(now, after, 3, frozenset())
-        page = await store.read(lambda tx, look=look: claims.page(tx, made.id, look))
+        page = await store.read(partial(claims.page, endpoint_id=made.id, look=look))
         seen += [due.position for due in page.rows]
         if page.exhausted:
             break

@@ -41,7 +41,7 @@ async def running(webhooks: Webhooks) -> AsyncIterator[Webhooks]:
 async def settled(desk: Desk, within_s: float = 5.0) -> None:
     """Wait until no event is owed any more."""
     with trio.fail_after(within_s):
-        while await desk.store.read(replays.waiting):  # noqa: ASYNC110 - what is awaited is the state of rows
+        while await desk.store.read(replays.waiting):
             await trio.sleep(within_s / 200)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.clock import SECOND
 from engine.webhooks.claims import Due
-from engine.webhooks.parcels import batch, body_of, gather, known_batches, single
+from engine.webhooks.parcels import batch, body_of, gather, known_batches, most_octets, single
 
 AT = 1_795_417_200 * SECOND
 
@@ -76,6 +76,12 @@ def test_a_subject_under_way_or_cut_off_by_a_full_group_waits() -> None:
 def test_an_event_whose_predecessor_is_missing_waits_and_so_does_all_that_follows_it() -> None:
     rows = [due(2, "a", 1), due(3, "a", 2), due(4, "b"), due(5, "c"), due(7, "c", 2), due(8, "c", 1)]
     assert positions(gather(rows, set(), events=100, octets=10**6)) == [[4, 5]]
+
+
+@given(st.integers(0, 2**62), st.text(max_size=50))
+def test_the_bound_on_an_event_s_octets_holds_and_is_close(sequence: int, pad: str) -> None:
+    row = due(sequence, "msg_1", pad=pad)
+    assert 0 < most_octets(row) - len(body_of(row)) <= 40
 
 
 def test_a_batch_stays_within_its_octets_but_one_event_always_fits() -> None:

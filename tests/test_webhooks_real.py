@@ -21,7 +21,7 @@ pytestmark = pytest.mark.real
 
 async def all_settled(store: Store) -> None:
     with trio.fail_after(60):
-        while await store.read(replays.waiting):  # noqa: ASYNC110 - what is awaited is the state of rows
+        while await store.read(replays.waiting):
             await trio.sleep(0.02)
 
 

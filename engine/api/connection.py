@@ -26,6 +26,7 @@ class Connection(TCPServer):
         super().__init__(*given)
         self._head = b""
         self._idle = trio.CancelScope(deadline=trio.current_time() + self.config.keep_alive_timeout)
+        self._reading = trio.CancelScope()
         self._left = False
 
     async def protocol_send(self, event: Event) -> None:
@@ -45,13 +46,17 @@ class Connection(TCPServer):
             head, self._head = self._head, b""
             await super().protocol_send(RawData(head))
         await super().protocol_send(event)
+        if isinstance(event, Closed):
+            # Of an answer that was quicker than the reader, hypercorn would wait for the end for ever.
+            self._reading.cancel()
 
     async def _read_data(self) -> None:
         data = b"?"
         try:
-            while data:
-                data = bytes(await self.stream.receive_some(_MOST_READ))
-                await self.protocol.handle(RawData(data))
+            with self._reading:
+                while data:
+                    data = bytes(await self.stream.receive_some(_MOST_READ))
+                    await self.protocol.handle(RawData(data))
         except (trio.ClosedResourceError, trio.BrokenResourceError):
             pass
         await self.protocol.handle(Closed())

@@ -133,7 +133,7 @@ class Compiled:
                 for index, kind in enumerate(self.batch.values())
             )
             source = "jsonb_array_elements(%(rows)s::jsonb) AS each_row"
-            made = self._heads[0] = f"WITH given({self._columns()}) AS (SELECT {picked} FROM {source}) "  # noqa: S608
+            made = self._heads[0] = f"WITH given({self._columns()}) AS MATERIALIZED (SELECT {picked} FROM {source}) "  # noqa: S608
         return made
 
 
