@@ -66,13 +66,13 @@ ROWS = {
 def _durable(quick: bool) -> Measured:
     from bench import durable
 
-    return {"durable_sqlite": (durable.measure(10_000 if quick else 60_000), "")}
+    return {"durable_sqlite": (durable.measure(8_000 if quick else 60_000), "")}
 
 
 def _durable_20ms(quick: bool) -> Measured:
     from bench import durable
 
-    return {"durable_20ms": (durable.measure(8_000 if quick else 40_000, 0.020), "window 100: ceiling 5,000")}
+    return {"durable_20ms": (durable.measure(5_000 if quick else 40_000, 0.020), "window 100: ceiling 5,000")}
 
 
 def _durable_postgresql(quick: bool) -> Measured:
@@ -81,7 +81,7 @@ def _durable_postgresql(quick: bool) -> Measured:
 
     server = PostgresServer()
     try:
-        return {"durable_postgresql": (durable.measure(8_000 if quick else 40_000, url=server.fresh()), "")}
+        return {"durable_postgresql": (durable.measure(5_000 if quick else 40_000, url=server.fresh()), "")}
     finally:
         server.stop()
 
@@ -112,14 +112,14 @@ def _single_post(quick: bool) -> Measured:
 def _otp_quiet(quick: bool) -> Measured:
     from bench import otp_latency
 
-    idle, capped = otp_latency.quiet(*((60, 4.0) if quick else (500, 2.0)))
+    idle, capped = otp_latency.quiet(*((50, 5.0) if quick else (500, 2.0)))
     return {"otp_idle": (idle.p99, idle.rest()), "otp_capped": (capped.p99, capped.rest())}
 
 
 def _otp_saturated(quick: bool) -> Measured:
     from bench import otp_latency
 
-    found = otp_latency.saturated(60, 6.0, 20_000, 3) if quick else otp_latency.saturated()
+    found = otp_latency.saturated(50, 8.0, 12_000, 2) if quick else otp_latency.saturated()
     kept = f"{found.bulk_per_s:,.0f} msg/s beside codes"
     return {"otp_saturated": (found.p99, found.rest()), "bulk_kept": (found.bulk_kept * 100, kept)}
 
@@ -137,14 +137,14 @@ def _codec(quick: bool) -> Measured:
 def _memory(quick: bool) -> Measured:
     from bench import memory
 
-    found = memory.measure(50_000, 3.0) if quick else memory.measure()
-    return {"memory": (found["rss_mb"], f"empty {found['empty_mb']:.0f} MB")}
+    found = memory.measure(30_000, 3.0) if quick else memory.measure()
+    return {"memory": (found["rss_mb"], f"without a message {found['empty_mb']:.0f} MB; for an instant {found['peak_mb']:.0f} MB")}
 
 
 def _growth(quick: bool) -> Measured:
     from bench import growth
 
-    found = growth.measure(3_000, 60_000, 3_000) if quick else growth.measure()
+    found = growth.measure(2_000, 40_000, 2_000) if quick else growth.measure()
     told = f"{found['small_us']:.0f} → {found['large_us']:.0f} µs; CPU alone {found['cpu_ratio']:.2f} ×"
     return {"growth": (found["ratio"], told)}
 

@@ -26,7 +26,7 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
     """Return what lines report to."""
     rare = once_per(_ALARM_EVERY_S, clock.monotonic)
     # The children of a metric are looked up once: a label look-up costs more than the count itself.
-    observed: dict[tuple[str, int, int], tuple[Callable[[float], None], Callable[[], None]]] = {}
+    observed: dict[tuple[str, int], tuple[Callable[[float], None], Callable[[], None]]] = {}
 
     def alarm(line: str, kind: str, detail: str) -> None:
         account, _, bind = line.partition("/")
@@ -34,11 +34,11 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
         if rare.due(f"{line} {kind}") is not None:
             _log.warning("line.alarm", account=account, bind=bind, kind=kind, cause=detail)
 
-    def answered(account: str, lane: int, status: int, seconds: float) -> None:
-        found = observed.get((account, lane, status))
+    def answered(line: str, status: int, seconds: float) -> None:
+        found = observed.get((line, status))
         if found is None:
-            bind = LANE_NAMES[lane]
-            found = observed[(account, lane, status)] = (
+            account, _, bind = line.partition("/")
+            found = observed[(line, status)] = (
                 metrics.response_time.labels(account, bind).observe,
                 metrics.responses.labels(account, bind, status_name(status)).inc,
             )

@@ -17,7 +17,6 @@ from engine.smpp.pdu import DataSm, DeliverSm, Tag, Tlv, encode
 from engine.smpp.text import Concat, preview
 from engine.smpp.text.udh import concat_udh
 from engine.store.doorway import Store
-from engine.store.statements import SQLITE
 from engine.transit import queue
 from engine.transit.answers import Answer
 from engine.transit.claiming import Claim, InFlight
@@ -25,6 +24,7 @@ from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.intake import Arrival, Batch, Desk, TakenIn, take_in
 from engine.transit.queue import NewMessage
 from engine.transit.reading import Reader
+from tests.databases import hurry
 from tests.rig import APP, EVENTS, MESSAGES, PARTS, PHONE, RECEIPTS, REPLIES, Statement, settings
 
 __all__ = ["APP", "DAY", "EVENTS", "HOUR", "MESSAGES", "MINUTE", "PARTS", "PHONE", "RECEIPTS", "REPLIES", "SECOND"]
@@ -157,9 +157,7 @@ class IntakeKit:
 
 async def intake_kit(store: Store, seed: int = 0, *, clock: VirtualClock | None = None, **changed: Any) -> IntakeKit:
     """An account `sim` on an open store; `changed` as in `rig.settings`. The same seed has the same keys."""
-    # Nothing here is about power failures, and a disk's fsync is most of a test's time.
-    quick = "PRAGMA synchronous = OFF" if store.dialect is SQLITE else "SET synchronous_commit = off"
-    store._connection.execute(quick)
+    hurry(store)
     keyring = KeyRing.generate(VirtualClock(seed=seed).entropy)
     ours = {"code": {"address": OURS, "application": APP, "accounts": ["sim"]}}
     clock = clock or VirtualClock(seed=seed)

@@ -1,7 +1,7 @@
 """What must be true of the rows after any run: promises 1 to 4 of the failure catalogue, checked row by row.
 
-`check_rows` returns every breach as a sentence; the rig calls it at the end of each scenario, so that a scenario about one
-thing notices a breach of another.
+`check_rows` returns every breach as a sentence; the rig calls it at the end of each scenario, so that a scenario about
+one thing notices a breach of another.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ a test does with it reads like the scenario's row in the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +29,11 @@ from engine.transit import queue
 from engine.transit.backlog import QueueKey
 from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.queue import NewMessage
-from smppsim.behaviour import AccountSettings, SimulatorSettings
+from smppsim.behaviour import AccountSettings, Bounds, SimulatorSettings
 from smppsim.simulator import Simulator
+from tests.databases import hurry
+from tests.invariants import check_rows
+from tests.scheduling import schedule_by
 
 PHONE = "+33612345678"
 APP = "app_test"
@@ -47,10 +50,26 @@ def settings(**changed: Any) -> Settings:
     return Settings(**{**tree, **changed})
 
 
-def simulator(seed: int = 0, **account: Any) -> Simulator:
-    """A simulator with the account that `bind_settings` names."""
+def simulator(seed: int = 0, *, others: tuple[str, ...] = (), **account: Any) -> Simulator:
+    """A simulator with the account that `bind_settings` names, and `others` with the same password."""
     given = {"system_id": "sceau", "password": "secret08", "numbers": ("38123", "+33937000001"), **account}
-    return Simulator(SimulatorSettings(accounts=(AccountSettings(**given),)), seed=seed)
+    more = [AccountSettings(system_id=name, password="secret08") for name in others]
+    accounts = (AccountSettings(**given), *more)
+    # Whatever reached a handset stays there: the invariants count all of it.
+    bounds = Bounds(messages=200_000, handset_parts=200_000, pdus=50_000)
+    return Simulator(SimulatorSettings(accounts=accounts, bounds=bounds), seed=seed)
+
+
+def accounts(*names: str, routes: bool = True, **changed: Any) -> dict[str, Any]:
+    """Settings of several accounts, best first, all carrying the sender; `changed` maps an account to its figures."""
+    tree: dict[str, Any] = {
+        "accounts": {
+            name: {"kind": "simulator", "binds": {"main": bind_settings(system_id=name)}, **changed.get(name, {})}
+            for name in names
+        },
+        "senders": {"main": {"address": "Sceau", "accounts": list(names)}},
+    }
+    return tree
 
 
 def bind_settings(**changed: Any) -> dict[str, Any]:
@@ -174,27 +193,63 @@ class Rig:
         await trio.sleep(seconds)
 
 
+@dataclass
+class World:
+    """What survives an engine: its clock and keys, and the operator; a scenario that restarts hands it to two rigs."""
+
+    clock: VirtualClock
+    keyring: KeyRing
+    sim: Simulator
+    began: int
+
+    @classmethod
+    def new(cls, sim: Simulator | None = None, seed: int = 0) -> World:
+        """A world of its own."""
+        clock = VirtualClock(seed=seed)
+        return cls(clock, KeyRing.generate(clock.entropy), sim or simulator(seed), clock.now())
+
+
+OpenStream = Callable[[], Awaitable[trio.abc.Stream]]
+
+
 @asynccontextmanager
 async def rig(
-    database: Database, *, sim: Simulator | None = None, seed: int = 0, bound: bool = True, **changed: Any
+    database: Database,
+    *,
+    sim: Simulator | None = None,
+    seed: int = 0,
+    bound: bool = True,
+    world: World | None = None,
+    store: Store | None = None,
+    dial: Callable[[Any, Simulator], OpenStream] | None = None,
+    grace_s: float = 5.0,
+    honest: bool = True,
+    **changed: Any,
 ) -> AsyncIterator[Rig]:
-    """Run an engine on `database` against a simulator; leaves by draining both."""
-    clock = VirtualClock(seed=seed)
-    store = Store(database, inline=True)
-    store.open()
-    keyring = KeyRing.generate(clock.entropy)
-    operator = sim or simulator(seed)
+    """Run an engine on `database` against a simulator; leave by draining both, and check the invariants.
 
-    def connect(_bind: Any, _account: Any) -> Any:
+    `world` is what a restart shares; `dial` makes a bind's stream of its own (settings of the bind, simulator); an
+    operator that is not `honest` calls delivered what is not.
+    """
+    schedule_by(seed)
+    shared = world is not None
+    world = world or World.new(sim, seed)
+    clock, operator = world.clock, world.sim
+    store = store or Store(database, inline=True)
+    store.open()
+    hurry(store)
+
+    def connect(bind: Any, _account: Any) -> OpenStream:
         async def open_stream() -> trio.abc.Stream:
             await trio.lowlevel.checkpoint()
             return operator.connect()
 
-        return open_stream
+        return open_stream if dial is None else dial(bind, operator)
 
-    core = await open_core(settings(**changed), store, clock, keyring, connect=connect)
+    core = await open_core(settings(**changed), store, clock, world.keyring, connect=connect)
     async with trio.open_nursery() as nursery:
-        await nursery.start(operator.run)
+        if not shared:
+            await nursery.start(operator.run)
         await nursery.start(core.run)
         pair = Rig(core, operator, clock)
         if bound:
@@ -202,6 +257,23 @@ async def rig(
                 while not core.pool.bound():
                     await trio.sleep(0.01)
         yield pair
-        await core.stop(5.0)
+        await core.stop(grace_s)
+        await check_invariants(pair, honest=honest, since=world.began)
         nursery.cancel_scope.cancel()
     await store.close()
+
+
+async def check_invariants(pair: Rig, *, honest: bool = True, stopped: bool = True, since: int = 0) -> None:
+    """Fail with every breach of the promises that the rows show now, of messages of this operator's time."""
+    messages = [row for row in await pair.rows(MESSAGES) if row["created_at"] >= since]
+    known = {row["id"] for row in messages}
+    breaches = check_rows(
+        messages,
+        [row for row in await pair.rows(PARTS) if row["message_id"] in known],
+        await pair.rows(EVENTS),
+        pair.sim.deliveries(),
+        now=pair.clock.now(),
+        stopped=stopped,
+        honest=honest,
+    )
+    assert not breaches, "\n".join(breaches[:20])

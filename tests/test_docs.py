@@ -25,6 +25,7 @@ from engine.apikeys import Scope
 from engine.errors import NotAllowed
 from engine.events import EVENT_TYPES, NewEvent, event_data, record
 from engine.settings import Settings
+from engine.store.connections import Database
 from engine.store.doorway import Store
 from engine.store.moves import MESSAGE
 from engine.webhooks.signing import signature_header, signer
@@ -105,10 +106,12 @@ def test_an_event_type_outside_the_table_cannot_be_written() -> None:
         event_data("message.delivered", code="482913")
 
 
-async def test_an_event_type_outside_the_table_cannot_be_recorded(store: Store) -> None:
+def test_an_event_type_outside_the_table_cannot_be_recorded(sqlite_database: Database) -> None:
     strange = NewEvent("app_test", "message.teleported", "msg_1", 1, "{}")
     with pytest.raises(NotAllowed):
-        await store.write(lambda tx: record(tx, [strange], lambda prefix: f"{prefix}_1", 0))
+        Store(sqlite_database, inline=True).write_inline(
+            lambda tx: record(tx, [strange], lambda prefix: f"{prefix}_1", 0)
+        )
 
 
 def test_no_event_has_a_field_for_a_text_or_a_code() -> None:

@@ -15,7 +15,7 @@ from engine.settings_service import Retention as RetentionSettings
 from engine.store.statements import Dialect, Statement
 from engine.store.tables import Event, Feed, Message, Part, ReceiptKey, ReceiptRow, Reply, ReplyPart
 from engine.store.tables_cases import Case, Check, Timer
-from engine.store.tables_tenancy import Idempotency
+from engine.store.tables_tenancy import Idempotency, WebhookDelivery
 from engine.store.transaction import Tx
 
 _MOST: Final = 200
@@ -62,6 +62,8 @@ class Retention:
             oldest = tx.all(_OLDEST_EVENTS, application=application_id, most=_MOST)
             last = max((int(position) for position, at in oldest if at < before), default=None)
             if last is not None:
+                # What is owed goes with its event: a delivery without one could never be posted.
+                tx.run(_DROP_DELIVERIES, application=application_id, last=last)
                 dropped += tx.run(_DROP_EVENTS, application=application_id, last=last)
         return dropped
 
@@ -80,7 +82,12 @@ def _table(model: type[Any]) -> Any:
     return model.__table__
 
 
-_message, _event, _idempotency = _table(Message), _table(Event), _table(Idempotency)
+_message, _event, _idempotency, _delivery = (
+    _table(Message),
+    _table(Event),
+    _table(Idempotency),
+    _table(WebhookDelivery),
+)
 
 
 def _oldest(model: type[Any], *more: Any) -> Statement:
@@ -149,6 +156,12 @@ _DROP_EVENTS: Final = Statement(
     lambda _: _event.delete().where(
         _event.c.application_id == bindparam("application"),
         _event.c.position <= bindparam("last", type_=BigInteger()),
+    )
+)
+_DROP_DELIVERIES: Final = Statement(
+    lambda _: _delivery.delete().where(
+        _delivery.c.application_id == bindparam("application"),
+        _delivery.c.position <= bindparam("last", type_=BigInteger()),
     )
 )
 _DROP_IDEMPOTENCY: Final = Statement(

@@ -78,6 +78,6 @@ CASE: Final = _moves(
 
 TIMER: Final = _moves("timer", armed="fired disarmed", fired="", disarmed="")
 
-DELIVERY: Final = _moves("webhook delivery", pending="delivered dead", dead="pending", delivered="")
+DELIVERY: Final = _moves("webhook delivery", pending="delivered dead", dead="pending", delivered="pending")
 
 PARKED: Final = _moves("parked message", parked="replayed", replayed="")

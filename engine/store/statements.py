@@ -265,6 +265,8 @@ def insert_new(model: Any, **given: type[str] | type[int]) -> Statement:
 
 def is_one_of(column: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
     """Return `column IN (names)` with the names written out: constants of ours, so that the text needs no expansion."""
+    if len(names) == 1:
+        return column == literal_column(f"'{names[0]}'")  # SQLite matches a partial index with `=`, not with a lone IN
     return column.in_([literal_column(f"'{name}'") for name in names])
 
 

@@ -96,12 +96,12 @@ class WebhookDelivery(SQLModel, table=True):
         Index(
             "ix_delivery_pending",
             "endpoint_id",
-            "subject_id",
+            "next_at",
             "position",
             sqlite_where=sql("state = 'pending'"),
             postgresql_where=sql("state = 'pending'"),
         ),
-        Index("ix_delivery_subject", "subject_id"),
+        Index("ix_delivery_subject", "subject_id", "endpoint_id", "position"),
     )
 
     endpoint_id: str = col.key()

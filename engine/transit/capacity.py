@@ -4,6 +4,8 @@
 a long message of theirs still has parts to send. Pure; the sender asks it before every claim.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,7 +32,7 @@ class Capacity:
     outstanding: int = 0
     claimed: int = 0
     held: bool = False
-    wanted: int = 0  # codes that wait for a slot or a token here
+    wanted: int = 0  # codes that wait for a slot: nobody else gets one meanwhile
     reserved_share: float = 0.1
     _floor: int = field(init=False, default=0)
 
@@ -69,10 +71,15 @@ class Capacity:
         if claimed > used:
             self.pace.give_back(claimed - used)
 
-    def want(self, count: int) -> None:
-        """Note that a code waits (1) or does no longer (-1): what comes free is its, here and on sibling binds."""
-        self.wanted += count
-        self.pace.wanted += count
+    @contextmanager
+    def wanting(self, *, token: bool) -> Iterator[None]:
+        """Have what comes free go to a code while it waits: the next token of the account, or the next slot."""
+        wanted: Pace | Capacity = self.pace if token else self
+        wanted.wanted += 1
+        try:
+            yield
+        finally:
+            wanted.wanted -= 1
 
     def answered(self, count: int) -> None:
         """Free the slots of submits that were answered or given up."""

@@ -43,7 +43,7 @@ class Watch:
     """Whom a line tells what: alarms for operators, figures for metrics. No text, no number passes here."""
 
     alarm: Callable[[str, str, str], None]  # line, kind, detail
-    answered: Callable[[str, int, int, float], None]  # account, lane, status, seconds
+    answered: Callable[[str, int, float], None]  # line, status, seconds
     bound: Callable[[str, bool], None]  # line, up
     flagged: Callable[[str, str], None]  # line, kind
 
@@ -197,7 +197,7 @@ class Line:
         if not event.late:
             if self.figures is not None:
                 self.figures.answered(seconds, event.now)
-            self.watch.answered(self.account, token.lane, status, seconds)
+            self.watch.answered(self.name, status, seconds)
         if meaning is not Disposition.OK:
             self._refused(event, meaning, nacked=nacked)
         if status not in FORM_REFUSED and self.health.answered(self.account, meaning):

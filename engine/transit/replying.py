@@ -19,9 +19,11 @@ from engine.transit.parking import park
 
 _REDELIVERED_WITHIN_US: Final = 86_400 * 1_000_000
 _SESSION_GRACE_US: Final = 60 * 1_000_000
+_NOTED_WITHIN_US: Final = 10 * 1_000_000  # a response may be noted a little after its session's end
 _RESENT_WITHIN_US: Final = 3_600 * 1_000_000  # after a session's end, an SMSC sends again what it thinks lost
 _REUSED_AFTER_US: Final = 120 * 1_000_000  # another part under the same number: a new message with an old reference
 GIVE_UP_MOST: Final = 50  # a savepoint each
+NO_SESSION: Final = ""  # of a part that came by a replay
 
 
 class ReceivedPart(NamedTuple):
@@ -167,13 +169,13 @@ class _Waiting(NamedTuple):
 def _is_redelivery(tx: Tx, part: ReceivedPart, session_ended: Callable[[str], int | None], now: int) -> bool:
     earlier = tx.all(_EQUAL, account=part.account, digest=part.digest, since=now - _REDELIVERED_WITHIN_US)
     for row_id, session, acknowledged_at, smsc_id in earlier:
-        ended = session_ended(session) if session != part.session else None
+        ended = session_ended(session) if session not in {part.session, NO_SESSION} else None
         if (
             not acknowledged_at
             or (part.smsc_id is not None and part.smsc_id == smsc_id)
             or (
                 ended is not None
-                and abs(ended - acknowledged_at) <= _SESSION_GRACE_US
+                and -_NOTED_WITHIN_US <= ended - acknowledged_at <= _SESSION_GRACE_US
                 and now - ended <= _RESENT_WITHIN_US
             )
         ):

@@ -7,6 +7,7 @@ and the end of its write it cannot be cancelled. It decides nothing: capacity, b
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -183,14 +184,9 @@ class Sender:
 
     async def _wait_for_room(self, bell: Bell, now: float, *, otp: bool) -> None:
         wait = self.capacity.wait(now, otp=otp)
-        if otp:
-            self.capacity.want(1)
-        try:
+        with self.capacity.wanting(token=wait is not None) if otp else nullcontext():
             with trio.move_on_after(math.inf if wait is None else wait):
                 await bell.wait()
-        finally:
-            if otp:
-                self.capacity.want(-1)
 
     async def _claim(self, key: QueueKey, room: int, now: float) -> None:
         most = min(room, self.most())

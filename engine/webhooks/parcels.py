@@ -12,7 +12,6 @@ from typing import Final
 from engine.webhooks.claims import Due, earlier_first
 from engine.webhooks.payload import BATCH_OVERHEAD, batch_body, event_text
 
-
 # The words of an event's JSON, its timestamp, a sequence of any length, a comma.
 _FRAME: Final = 132
 
