@@ -29,7 +29,7 @@ def main() -> None:
     """Run what is asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measure the figures of docs/benchmarks.md.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(TASKS)}; none: all")
-    parser.add_argument("--quick", action="store_true", help="small sizes, under two minutes: does the harness work?")
+    parser.add_argument("--quick", action="store_true", help="small sizes, a few minutes: does the harness work?")
     parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it")
     parser.add_argument("--into", type=Path, help=argparse.SUPPRESS)  # a task's own process writes its rows here
     given = parser.parse_args()

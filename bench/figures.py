@@ -138,7 +138,8 @@ def _memory(quick: bool) -> Measured:
     from bench import memory
 
     found = memory.measure(30_000, 3.0) if quick else memory.measure()
-    return {"memory": (found["rss_mb"], f"without a message {found['empty_mb']:.0f} MB; for an instant {found['peak_mb']:.0f} MB")}
+    told = f"without a message {found['empty_mb']:.0f} MB; for an instant {found['peak_mb']:.0f} MB"
+    return {"memory": (found["rss_mb"], told)}
 
 
 def _growth(quick: bool) -> Measured:

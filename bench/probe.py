@@ -156,8 +156,8 @@ def main() -> None:
             trio.lowlevel.spawn_system_task(_keep_queued, core, seen, keep, queued)
         return core
 
-    http_server.Connection = WatchedConnection  # type: ignore[misc]
-    app.open_core = opened
+    http_server.Connection = WatchedConnection  # type: ignore[attr-defined]
+    app.open_core = opened  # type: ignore[attr-defined]
     app.run(load(file), lambda started: print(started.as_json(), flush=True))
     output.write_text(json.dumps({"read": seen.read, "written": seen.written, "samples": seen.samples}))
 

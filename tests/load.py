@@ -43,8 +43,7 @@ class Load:
                 while self._url == url:
                     try:
                         await self._post(client)
-                    except httpx2.HTTPError as e:
-                        print('LOST', repr(e), flush=True)
+                    except httpx2.HTTPError:
                         self.lost += 1
                         if self._url == url:  # it died under our hands: the next one is told by `serve_from`
                             self._url = None

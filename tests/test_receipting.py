@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator
 from itertools import permutations, product
 
 import pytest
+from sqlmodel import SQLModel
 
+from engine.clock import DAY
+from engine.duties.retention import id_before
 from engine.duties.rounds import Duty
 from engine.smpp.pdu import DataSm, Tag
 from engine.store.connections import Database
 from engine.store.doorway import Store
+from engine.store.statements import Statement
 from engine.transit.answers import Answer
+from engine.transit.receipting import forget_orphans
 from tests.intake_kit import (
     EVENTS,
     MESSAGES,
@@ -367,6 +372,23 @@ async def test_a_receipt_of_nobody_is_kept_visible_with_its_number_as_a_fingerpr
     [row] = await kit.rows(RECEIPTS)
     assert (row["effect"], row["message_id"], row["smsc_id"]) == ("orphan", None, "31337")
     assert row["about_fp"] == kit.core.keyring.fingerprint("phone", PHONE)
+
+
+async def test_orphans_are_forgotten_after_their_days_with_every_key_they_waited_under(store: Store) -> None:
+    """D19: kept N days, then gone; receipts of messages stay with their messages."""
+    kit = await intake_kit(store, account={"id_style": "any"})
+    [token] = await kit.sent()
+    await kit.answer(token, "7")
+    await kit.receipt("7")
+    await kit.receipt("31337")
+    kit.clock.step(400 * 86_400)
+    await kit.receipt("31338")
+    before = id_before("mo", kit.clock.now() - 30 * DAY)
+    assert await store.write(lambda tx: forget_orphans(tx, before, 100)) == 1
+    assert [row["smsc_id"] for row in await kit.rows(RECEIPTS)] == ["7", "31338"]
+    keys = SQLModel.metadata.tables["orphan_key"]
+    left = await store.read(lambda tx: tx.all(Statement(lambda _: keys.select())))
+    assert {row[1] for row in left} == {"31338", "d 201528", "x 31338"}
 
 
 # Doubts.

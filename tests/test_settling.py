@@ -32,7 +32,8 @@ ANOTHER = Retry(lambda tally: f"{tally.route}~orange", lambda tally: f"{tally.ro
 def message(**changed: Any) -> Tally:
     row: dict[str, Any] = {
         "id": "msg_1", "application_id": "app", "case_id": None, "category": "transactional",
-        "message_class": "transactional", "lane": 1, "route": "fr/Sceau", "state": "on_wire", "recipient": "+33612345678",
+        "message_class": "transactional", "lane": 1, "route": "fr/Sceau", "state": "on_wire",
+        "recipient": "+33612345678",
         "sender": "Sceau", "reference": None, "parts": 1, "open_parts": 1, "unanswered": 1, "attempts": 1, "doubts": 0,
         "throttles": 0, "resend": None, "worst": None, "account": "orange", "status": None, "reason": None,
         "number_unverified": 0, "simulated": 0, "sequence": 0, "created_at": NOW, "due_at": None,

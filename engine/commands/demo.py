@@ -88,7 +88,7 @@ class Steps:
 
 @dataclass(slots=True)
 class Demo:
-    """One run. The steps stand in `_converse` in their order."""
+    """One run. `_play` starts and ends the processes, `_converse` is the conversation."""
 
     folder: Path
     phone: str

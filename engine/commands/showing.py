@@ -6,7 +6,7 @@ What it is given may come from an operator or a handset: controls and marks of r
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -36,9 +36,9 @@ def instant(at: int | None) -> str:
     return "–" if at is None else to_rfc3339(at)
 
 
-def timeline(entries: Sequence[Mapping[str, Any]], title: str, *, ids: bool = False) -> Table:
+def timeline(entries: Sequence[Mapping[str, Any]], title: str, *, ids: bool = False) -> Group:
     """Return a timeline as the API gives it, with the seconds since its first entry; ids of ours only if asked."""
-    table = Table(title=safe(title), title_justify="left", box=None, pad_edge=False, header_style="dim")
+    table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("at (UTC)", no_wrap=True)
     table.add_column("after", justify="right", no_wrap=True)
     table.add_column("what", no_wrap=True)
@@ -51,7 +51,7 @@ def timeline(entries: Sequence[Mapping[str, Any]], title: str, *, ids: bool = Fa
             f"{name}={_plain(value)}" for name, value in entry.items() if name not in hidden and value not in _NOTHING
         )
         table.add_row(safe(entry["at"][11:23]), f"{after_s:.3f} s", safe(entry["what"]), safe(more))
-    return table
+    return Group(safe(title), table)
 
 
 def _plain(value: Any) -> str:

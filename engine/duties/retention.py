@@ -7,7 +7,7 @@ a scan; how long is long enough is the settings' to say.
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy import BigInteger, bindparam, select, tuple_
 
 from engine.clock import DAY, HOUR, SECOND
 from engine.duties.rounds import Done
@@ -17,16 +17,20 @@ from engine.store.tables import Event, Feed, Message, Part, ReceiptKey, ReceiptR
 from engine.store.tables_cases import Case, Check, Timer
 from engine.store.tables_tenancy import Idempotency, WebhookDelivery
 from engine.store.transaction import Tx
+from engine.transit.receipting import ID_LIFE_US, forget_orphans
 
 _MOST: Final = 200
 
 
 @dataclass(slots=True)
 class Retention:
-    """The duty, with the settings' ages; `bodies_to` is the id up to which bodies are gone already."""
+    """The duty, with the settings' ages; `bodies_to` is the id up to which bodies are gone already, `keys_to` the
+    receipt key up to which this pass has looked.
+    """
 
     ages: RetentionSettings
     bodies_to: str = field(default="")
+    keys_to: tuple[str, str] = field(default=("", ""))
 
     def purge(self, tx: Tx, now: int) -> Done:
         """Delete one slice of what is too old, of every kind."""
@@ -36,7 +40,8 @@ class Retention:
             self._drop(tx, _CASES, _DROP_CASES, id_before("ver", now - ages.verifications_days * DAY)),
             self._drop(tx, _REPLIES, _DROP_REPLIES, id_before("rpl", now - ages.replies_days * DAY)),
             self._drop(tx, _REPLY_PARTS, _DROP_REPLY_PARTS, id_before("mo", now - ages.replies_days * DAY)),
-            self._drop(tx, _ORPHANS, _DROP_ORPHANS, id_before("mo", now - ages.unmatched_receipts_days * DAY)),
+            forget_orphans(tx, id_before("mo", now - ages.unmatched_receipts_days * DAY), _MOST),
+            self._keys(tx, now),
             self._bodies(tx, id_before("msg", now - ages.bodies_days * DAY)),
             self._events(tx, now - ages.events_days * DAY),
             tx.run(_DROP_IDEMPOTENCY, before=now - ages.idempotency_hours * HOUR),
@@ -48,6 +53,20 @@ class Retention:
         for statement in drop:
             tx.batch(statement, [(key,) for key in ids])
         return len(ids)
+
+    def _keys(self, tx: Tx, now: int) -> int:
+        """Look at the next slice of receipt keys; return its size while the pass goes on.
+
+        The keys have no index by age, which every message would pay for; what is past `ID_LIFE_US` is found by walking
+        them, and only once a message is old enough.
+        """
+        if tx.one(_ANY_MESSAGE, before=id_before("msg", now - ID_LIFE_US)) is None:
+            return 0
+        account, key = self.keys_to
+        rows = tx.all(_NEXT_KEYS, account=account, key=key, most=_MOST)
+        tx.batch(_DROP_KEYS, [row[:2] for row in rows if row[2] < now - ID_LIFE_US])
+        self.keys_to = (rows[-1][0], rows[-1][1]) if len(rows) == _MOST else ("", "")
+        return len(rows)
 
     def _bodies(self, tx: Tx, before: str) -> int:
         rows = tx.all(_BODIES, after=self.bodies_to, before=before, most=_MOST)
@@ -82,6 +101,7 @@ def _table(model: type[Any]) -> Any:
     return model.__table__
 
 
+_key = _table(ReceiptKey)
 _message, _event, _idempotency, _delivery = (
     _table(Message),
     _table(Event),
@@ -112,6 +132,11 @@ def _of_given(model: type[Any], column: str) -> Statement:
     return Statement(build)
 
 
+def _build_drop_keys(dialect: Dialect) -> Any:
+    given = dialect.given(account=str, key=str)
+    return _key.delete().where(tuple_(_key.c.account, _key.c.key).in_(select(given.c.account, given.c.key)))
+
+
 def _build_drop_bodies(dialect: Dialect) -> Any:
     given = dialect.given(id=str)
     return _message.update().where(_message.c.id == given.c.id).values(body=None, params=None)
@@ -121,9 +146,7 @@ _MESSAGES: Final = _oldest(Message, _message.c.final_at.is_not(None))
 _CASES: Final = _oldest(Case, _table(Case).c.final_at.is_not(None))
 _REPLIES: Final = _oldest(Reply)
 _REPLY_PARTS: Final = _oldest(ReplyPart)
-_ORPHANS: Final = _oldest(ReceiptRow, _table(ReceiptRow).c.message_id.is_(None))
 _DROP_MESSAGES: Final = (
-    _of_given(ReceiptKey, "message_id"),
     _of_given(ReceiptRow, "message_id"),
     _of_given(Part, "message_id"),
     _of_given(Message, "id"),
@@ -131,7 +154,6 @@ _DROP_MESSAGES: Final = (
 _DROP_CASES: Final = (_of_given(Check, "case_id"), _of_given(Timer, "case_id"), _of_given(Case, "id"))
 _DROP_REPLIES: Final = (_of_given(Reply, "id"),)
 _DROP_REPLY_PARTS: Final = (_of_given(ReplyPart, "id"),)
-_DROP_ORPHANS: Final = (_of_given(ReceiptRow, "id"),)
 _BODIES: Final = Statement(
     lambda _: (
         select(_message.c.id)
@@ -164,6 +186,16 @@ _DROP_DELIVERIES: Final = Statement(
         _delivery.c.position <= bindparam("last", type_=BigInteger()),
     )
 )
+_ANY_MESSAGE: Final = Statement(lambda _: select(_message.c.id).where(_message.c.id < bindparam("before")).limit(1))
+_NEXT_KEYS: Final = Statement(
+    lambda _: (
+        select(_key.c.account, _key.c.key, _key.c.sent_at)
+        .where(tuple_(_key.c.account, _key.c.key) > tuple_(bindparam("account"), bindparam("key")))
+        .order_by(_key.c.account, _key.c.key)
+        .limit(bindparam("most"))
+    )
+)
+_DROP_KEYS: Final = Statement(_build_drop_keys)
 _DROP_IDEMPOTENCY: Final = Statement(
     lambda _: _idempotency.delete().where(_idempotency.c.created_at < bindparam("before", type_=BigInteger()))
 )

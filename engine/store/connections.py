@@ -26,10 +26,10 @@ _SQLITE_PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA temp_store = MEMORY",
-    "PRAGMA cache_size = -32768",
     "PRAGMA secure_delete = ON",
 )
-# Every statement of the message path seeks a batch of keys in an index. Without statistics the planner would rather hash
+# Every statement of the message path seeks a batch of keys in an index. Without statistics the planner would rather
+# hash
 # whole tables, and a plan that was kept from when they were empty would read them whole; planning anew costs 0.1 ms.
 _POSTGRESQL_SETTINGS: Final = (
     "SET synchronous_commit = on",
@@ -42,6 +42,8 @@ _POSTGRESQL_SETTINGS: Final = (
     "SET plan_cache_mode = force_custom_plan",
 )
 _SQLITE_ERROR: Final = 1
+_WRITER_CACHE_KIB: Final = 32_768
+_READER_CACHE_KIB: Final = 4_096
 # Deadlock, serialisation failure, lock not available: the job runs again in the next group.
 _RETRY_STATES: Final = frozenset({"40P01", "40001", "55P03"})
 
@@ -122,6 +124,7 @@ def _open_sqlite(path: str, *, read_only: bool) -> Any:
         connection.execute(pragma)
     if sqlite_version() >= WAL_RESET_FIXED:
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # `checkpoints` does it, beside the writer
+    connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB if read_only else _WRITER_CACHE_KIB}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     return connection

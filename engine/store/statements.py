@@ -70,7 +70,7 @@ class Words:
         compiled: Any = construct.compile(dialect=_COMPILERS[dialect])
         self.sql = str(compiled)
         self._names: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self._constants: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+        self._constants: dict[str, Any] = dict(compiled.params)
 
     def in_order(self, given: Mapping[str, Any]) -> list[Any]:
         """Return the parameters by position (SQLite)."""

@@ -155,6 +155,12 @@ class ReceiptRow(SQLModel, table=True):
             postgresql_where=sql("message_id IS NOT NULL"),
         ),
         Index(
+            "ix_receipt_orphan",
+            "id",
+            sqlite_where=sql("message_id IS NULL"),
+            postgresql_where=sql("message_id IS NULL"),
+        ),
+        Index(
             "ix_receipt_quarantine",
             "account",
             "about_fp",

@@ -149,6 +149,14 @@ def awaiting(tx: Tx, known: Sequence[tuple[str, str]]) -> list[ReceivedReceipt]:
     return [_from_row(row) for row in tx.joined(_AWAITING, known)]
 
 
+def forget_orphans(tx: Tx, before: str, most: int) -> int:
+    """Delete the oldest quarantined receipts of ids below `before`, with the keys under which they waited."""
+    rows = tx.all(_OLD_ORPHANS, before=before, most=most)
+    tx.batch(_DROP_ORPHAN_KEYS, [(account, key, row_id) for row_id, account, keys in rows for key in json.loads(keys)])
+    tx.batch(_DROP_ORPHANS, [(row[0],) for row in rows])
+    return len(rows)
+
+
 def about(tx: Tx, account: str, fingerprint: str) -> list[ReceivedReceipt]:
     """Return an account's quarantined receipts that speak of one number."""
     return [_from_row(row) for row in tx.all(_ABOUT_NUMBER, account=account, about=fingerprint)]
@@ -336,6 +344,20 @@ def _build_drop_orphan_keys(dialect: Dialect) -> Any:
     )
 
 
+def _build_drop_orphans(dialect: Dialect) -> Any:
+    given = dialect.given(id=str)
+    return _receipt.delete().where(_receipt.c.id.in_(select(given.c.id)))
+
+
+_OLD_ORPHANS: Final = Statement(
+    lambda _: (
+        select(_receipt.c.id, _receipt.c.account, _receipt.c["keys"])
+        .where(_receipt.c.id < bindparam("before"), _receipt.c.message_id.is_(None))
+        .order_by(_receipt.c.id)
+        .limit(bindparam("most"))
+    )
+)
+_DROP_ORPHANS: Final = Statement(_build_drop_orphans)
 _PUT_ORPHAN_KEYS: Final = insert_new(OrphanKey, **column_kinds(OrphanKey))
 _DROP_ORPHAN_KEYS: Final = Statement(_build_drop_orphan_keys)
 _FIND: Final = Statement(_build_find)

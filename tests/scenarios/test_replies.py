@@ -70,6 +70,28 @@ async def test_a_long_reply_that_comes_half_before_and_half_after_a_restart_is_w
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize(("pause_s", "replies"), [(20, 1), (200, 2)])
+async def test_what_comes_again_soon_after_a_restart_is_a_redelivery_and_later_an_answer(
+    database: Database, autojump_clock: Autojump, pause_s: float, replies: int
+) -> None:
+    """D17: our response was written, the process ended; whether the SMSC got it, nobody knows."""
+    world = World.new()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.sim.run)
+        async with rig(database, world=world, numbers=NUMBERS) as pair:
+            [pdu] = pair.sim.handset(PHONE).reply("OUI", to="38123")
+            await pair.settled(2)
+        await trio.sleep(pause_s)
+        async with rig(database, world=world, numbers=NUMBERS) as pair:
+            pair.sim.send("sceau", pdu)
+            await pair.settled(2)
+            assert await texts(pair) == ["OUI"] * replies
+            pair.sim.send("sceau", pdu)
+            await pair.settled(2)
+            assert await texts(pair) == ["OUI"] * (replies + 1)
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_reply_is_told_to_the_application_of_the_number_without_its_text(
     database: Database, autojump_clock: Autojump
 ) -> None:
@@ -80,7 +102,7 @@ async def test_a_reply_is_told_to_the_application_of_the_number_without_its_text
         await pair.settled(1)
         told = await pair.rows(EVENTS)
         assert [(event["type"], event["application_id"]) for event in told] == [
-            ("message.received", "app_test"), ("message.received", "app_other"),
+            ("message.received", "app_other"), ("message.received", "app_test"),
         ]  # fmt: skip
         assert all("bonjour" not in event["data"] for event in told)
         assert json.loads(told[0]["data"])["from"] == "+336••••••78"
@@ -109,7 +131,7 @@ def test_what_a_terminal_or_a_reader_would_obey_is_written_out_wherever_a_reply_
     body = as_json({"text": NASTY, "from": "+336••••••78", "plain": "é €"})
     shown = str(safe(NASTY))
     for character in NASTY:
-        if not character.isalnum() and character not in "[":
+        if not character.isalnum() and character != "[":
             assert character not in body
             assert character not in shown
     assert json.loads(body) == {"text": NASTY, "from": "+336••••••78", "plain": "é €"}

@@ -321,6 +321,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("message_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_receipt_orphan",
+        "receipt",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("message_id IS NULL"),
+        postgresql_where=sa.text("message_id IS NULL"),
+    )
+    op.create_index(
         "ix_receipt_quarantine",
         "receipt",
         ["account", "about_fp"],
@@ -493,6 +501,12 @@ def downgrade() -> None:
     op.drop_table("receipt_key")
     op.drop_index(
         "ix_receipt_quarantine",
+        table_name="receipt",
+        sqlite_where=sa.text("message_id IS NULL"),
+        postgresql_where=sa.text("message_id IS NULL"),
+    )
+    op.drop_index(
+        "ix_receipt_orphan",
         table_name="receipt",
         sqlite_where=sa.text("message_id IS NULL"),
         postgresql_where=sa.text("message_id IS NULL"),

@@ -1,0 +1,45 @@
+"""The statements that run all day find their rows by an index, however long the history is (SQLite's own plan)."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.duties import messages
+from engine.store.connections import Database
+from engine.store.statements import SQLITE, Statement
+from engine.transit import queue, receipting, replying
+
+INDEX_OF = {
+    "claim": (queue._CLAIMABLE, "ix_message_queue"),
+    "backlog": (queue._NEXT_KEY, "ix_message_queue"),
+    "waiting": (messages._DUE_WAITING, "ix_message_waiting"),
+    "doubts": (messages._DOUBTS_DUE, "ix_message_doubt"),
+    "lives": (messages._OVERDUE, "ix_message_open"),
+    "takeover": (messages._ABANDONED, "ix_message_on_wire"),
+    "doubtful": (receipting._DOUBTFUL, "ix_message_doubt"),
+    "on wire": (receipting._ON_WIRE, "ix_message_on_wire"),
+    "receipts of a number": (receipting._ABOUT_NUMBER, "ix_receipt_quarantine"),
+    "siblings": (replying._SIBLINGS, "ix_reply_part_open"),
+    "equal": (replying._EQUAL, "ix_reply_part_digest"),
+    "stale parts": (replying._STALE, "ix_reply_part_open"),
+}
+
+
+@pytest.mark.parametrize("name", INDEX_OF)
+def test_a_partial_index_is_used_because_its_condition_stands_in_the_statement(
+    sqlite_database: Database, name: str
+) -> None:
+    statement, index = INDEX_OF[name]
+    connection = sqlite_database.connect()
+    try:
+        plan = _plan(connection, statement)
+    finally:
+        connection.close()
+    assert index in plan
+
+
+def _plan(connection: object, statement: Statement) -> str:
+    compiled = statement.compiled(SQLITE)
+    sql = (compiled.head(1) if compiled.batch else "") + compiled.words.sql
+    rows = connection.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?"))  # type: ignore[attr-defined]
+    return " | ".join(str(row[3]) for row in rows)

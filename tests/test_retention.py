@@ -1,0 +1,105 @@
+"""What has been kept long enough goes, slice by slice, with all that belongs to it; the rest stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from sqlalchemy import func, select
+
+from engine.clock import DAY, VirtualClock
+from engine.duties.retention import Retention, id_before
+from engine.settings_service import Retention as Ages
+from engine.store.doorway import Store
+from engine.store.statements import Statement, column_kinds, insert
+from engine.store.tables import Event, Feed, Message, Part, ReceiptKey, ReceiptRow
+from engine.store.tables_tenancy import WebhookDelivery
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.queue import NewMessage
+from engine.transit.receipting import ID_LIFE_US
+
+
+def count(model: Any) -> Statement:
+    table = model.__table__
+    return Statement(lambda _: select(func.count()).select_from(table))
+
+
+def kinds(model: Any, *names: str) -> dict[str, Any]:
+    return {name: column_kinds(model)[name] for name in names}
+
+
+FINISH = Statement(
+    lambda _: Message.__table__.update().values(state="delivered", final_at=Message.__table__.c.created_at)
+)  # type: ignore[attr-defined]
+BODIES = Statement(lambda _: select(Message.__table__.c.body).order_by(Message.__table__.c.id))  # type: ignore[attr-defined]
+PUT_PART = insert(
+    Part,
+    **kinds(Part, "message_id", "number", "attempt", "application_id", "account", "bind", "run", "state", "sent_at"),
+)
+PUT_KEY = insert(ReceiptKey, **column_kinds(ReceiptKey))
+PUT_EVENT = insert(Event, **column_kinds(Event))
+PUT_FEED = insert(Feed, **column_kinds(Feed))
+PUT_DELIVERY = insert(
+    WebhookDelivery, **kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id", "next_at")
+)
+
+
+def aged(tx: Tx, clock: VirtualClock, age_days: int, position: int) -> str:
+    """A delivered message of that age, with a part, a key, an event and a webhook still owed."""
+    at = clock.now() - age_days * DAY
+    message_id = f"{id_before('msg', at)}{position:020x}"
+    queue.enqueue(
+        tx,
+        [
+            NewMessage(
+                message_id, "app", None, "transactional", "transactional", 1, "all/main", "+33612345678", "FR", "main",
+                at, at + DAY, body="Bonjour",
+            )
+        ],
+    )  # fmt: skip
+    tx.batch(PUT_PART, [(message_id, 1, 1, "app", "sim", "sim/main", "run", "delivered", at)])
+    tx.batch(PUT_KEY, [("sim", f"key{position}", message_id, 1, 1, "app", at)])
+    tx.batch(PUT_EVENT, [("app", position, f"evt_{position}", "message.delivered", message_id, 1, "{}", at)])
+    tx.batch(PUT_DELIVERY, [("ep_1", position, "app", message_id, at)])
+    tx.run(FINISH)
+    return message_id
+
+
+async def purge(store: Store, clock: VirtualClock) -> None:
+    retention = Retention(Ages())
+    for _ in range(10):
+        if not (await store.write(lambda tx: retention.purge(tx, clock.now()))).more:
+            return
+    pytest.fail("retention never comes to an end")
+
+
+async def test_old_messages_go_with_all_that_belongs_to_them_and_young_ones_stay(
+    store: Store, autojump_clock: trio.testing.MockClock
+) -> None:
+    """S23."""
+    clock = VirtualClock()
+
+    def fill(tx: Tx) -> None:
+        tx.batch(PUT_FEED, [("app", 3)])
+        for position, age in enumerate((100, 40, 1), 1):
+            aged(tx, clock, age, position)
+
+    await store.write(fill)
+    await purge(store, clock)
+    left = {
+        model: (await store.read(lambda tx, m=model: tx.one(count(m))))[0]
+        for model in (Message, Part, ReceiptKey, Event, WebhookDelivery, ReceiptRow)
+    }  # type: ignore[index,misc]
+    assert left == {Message: 2, Part: 2, ReceiptKey: 1, Event: 1, WebhookDelivery: 1, ReceiptRow: 0}
+    bodies = [row[0] for row in await store.read(lambda tx: tx.all(BODIES))]
+    assert bodies == [None, "Bonjour"]  # 40 days: the message is kept, its text is not
+
+
+def test_an_id_sorts_before_every_id_of_its_instant_or_later() -> None:
+    clock = VirtualClock()
+    bound = id_before("msg", clock.now())
+    assert bound <= clock.new_id("msg")
+    assert id_before("msg", clock.now() - DAY) < bound
+    assert ID_LIFE_US < 40 * DAY
