@@ -66,7 +66,7 @@ def lay_out(
         "senders": {"main": {"address": "Sceau", "accounts": ["sim"]}},
         "webhooks": {"allow_http": True, "allow_loopback": True, "ports": []},
         # What is measured is the engine, not its manners towards one caller.
-        "limits": {"requests_per_key": _UNLIMITED, "starts_per_ip": _UNLIMITED},
+        "limits": {"requests_per_key": _UNLIMITED},
     }
     file = folder / "sceau.toml"
     write_private(file, tomlkit.dumps(tree))

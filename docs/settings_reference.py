@@ -1,7 +1,6 @@
 """Every setting as a table for docs/operate.md, read off the pydantic tree: its place, values, default and meaning."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from docs.settings_words import READERS, SECTIONS, WORDS
+from docs.settings_words import SECTIONS, WORDS
 from engine.settings import Settings
 from engine.settings_tree import ByName
 
@@ -72,33 +71,25 @@ def _kind(annotation: Any) -> Any:
     return annotation
 
 
-def unread_settings() -> frozenset[str]:
-    """Return the settings of `READERS` that nothing outside the settings' own modules reads."""
-    engine = [path for path in (ROOT / "engine").rglob("*.py") if not path.name.startswith("settings")]
-    source = "\n".join(path.read_text(encoding="utf-8") for path in engine)
-    return frozenset(key for key, reader in READERS.items() if not re.search(reader, source))
-
-
 def settings_block() -> str:
     """Return the reference as Markdown."""
-    pieces, unread = [], unread_settings()
+    pieces = []
     for section in sections():
         heading = f"`[{section.heading}]`" if section.heading else "The file itself"
         lines = [f"### {heading}", "", SECTIONS[section.key], ""]
         if section.leaves:
             lines += ["| setting | values | default | what it is |", "|---|---|---|---|"]
             schema = section.model.model_json_schema()
-            lines += [_row(section, name, schema, unread) for name in section.leaves]
+            lines += [_row(section, name, schema) for name in section.leaves]
             lines.append("")
         pieces.append("\n".join(lines))
     return "\n".join(pieces)
 
 
-def _row(section: Section, name: str, schema: dict[str, Any], unread: frozenset[str]) -> str:
+def _row(section: Section, name: str, schema: dict[str, Any]) -> str:
     key = f"{section.key}.{name}".lstrip(".")
     field = section.model.model_fields[name]
-    words = WORDS[key] + (" — *checked, not read yet*" if key in unread else "")
-    return f"| `{name}` | {_values(schema['properties'][name], schema)} | {_default(field)} | {words} |"
+    return f"| `{name}` | {_values(schema['properties'][name], schema)} | {_default(field)} | {WORDS[key]} |"
 
 
 def _values(schema: dict[str, Any], root: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 
 import trio
 
+from engine import watching
 from engine.api.app import build_app
 from engine.api.auth import keep_last_used
 from engine.api.context import Context
@@ -35,7 +36,7 @@ from engine.settings_service import Webhooks as WebhookSettings
 from engine.settings_warnings import start_warnings
 from engine.store.connections import Database
 from engine.store.doorway import Store
-from engine.store.schema import bring_up_to_date
+from engine.store.revision import bring_up_to_date
 from engine.webhooks.dispatcher import Webhooks
 from engine.webhooks.feeder import Posted
 from engine.webhooks.options import WebhookOptions
@@ -95,10 +96,11 @@ def webhook_options(given: WebhookSettings) -> WebhookOptions:
 
 
 async def _serve(settings: Settings, database: Database, keyring: KeyRing, clock: Clock, ready: Announce) -> bool:
-    store = Store(database)
+    metrics = Metrics.create()
+    store = Store(database, ended=watching.group_ended(metrics))
     store.open()
     try:
-        core = await open_core(settings, store, clock, keyring)
+        core = await open_core(settings, store, clock, keyring, metrics=metrics)
         return await Server(core).run(ready)
     finally:
         await store.close()

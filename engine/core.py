@@ -6,6 +6,7 @@ scenarios use it alone. It is the only place that knows every part.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -124,17 +125,27 @@ async def open_core(
     kept = await store.read(casebook.kept_templates)
     profiles = Profiles(default_profile(settings.verification))
     conductor = Conductor(
-        clock, keyring, router, templates, lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now)
+        clock,
+        keyring,
+        router,
+        templates,
+        lambda tx, rows, now: books.store(tx, rows, now),
+        lambda state: metrics.verifications.labels(state).inc(),
     )
     followers = Followers(conductor, profiles, keyring, owner_of(settings))
     classes = overridden(settings.classes)
-    books = Books(clock.new_id, followers.messages_moved)
+    books = Books(clock.new_id, followers.messages_moved, counted=watching.moved(metrics))
+    metrics.insecure_binds.set(clear_binds(settings))
     core_ring: list[Callable[[Bells], None]] = []
 
     def ring_webhooks(bells: Bells) -> None:
         if bells:
             for ring in core_ring:
                 ring(bells)
+
+    def replied(tx: Tx, reply: replying.JoinedReply, now: int) -> Bells:
+        tx.tell(metrics.replies.labels(reply.account).inc)
+        return followers.replied(tx, reply, now)
 
     watch = watching.watch(metrics, clock)
     pool = Pool(
@@ -149,7 +160,7 @@ async def open_core(
             classes=classes,
             run=run_id,
             compose=Composer(templates, keyring, kept).compose,
-            on_reply=followers.replied,
+            on_reply=replied,
             ring_webhooks=ring_webhooks,
             watch=watch,
             sent=watching.sent(metrics),
@@ -181,7 +192,7 @@ async def open_core(
     def give_up(tx: Tx, now: int) -> Done:
         given = replying.give_up(tx, pool.joining, now - PARTS_WAIT_US, (PARTS_OF_PAIR_MOST, PARTS_MOST), now)
         if given.parked:
-            watch.alarm("parts", "parked", str(given.parked))
+            tx.tell(partial(watching.parts_parked, metrics, given.parked))
         looked = given.replies + given.parked
         return Done(looked, bells=given.bells, more=looked > 0)
 
@@ -210,13 +221,18 @@ async def open_core(
         router=router,
         backlog=backlog,
         books=books,
-        verifications=Verifications(conductor, profiles),
+        verifications=Verifications(conductor, profiles, lambda code: metrics.checks.labels(code).inc()),
         profiles=profiles,
         pool=pool,
         rounds=rounds,
         run_id=run_id,
         ring=core_ring,
     )
+
+
+def clear_binds(settings: Settings) -> int:
+    """Return how many binds send their password in clear to another machine."""
+    return sum(bind.tls is None and not bind.stays_here for account in settings.accounts for bind in account.binds)
 
 
 def owner_of(settings: Settings) -> Callable[[str, str], str | None]:

@@ -15,7 +15,6 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BIND_STATES: Final = ("closed", "connecting", "open", "bound", "draining", "refused")
 
 _FAST: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_SLOW: Final = (0.5, 1.0, 2.0, 3.0, 5.0, 8.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0)
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 
 
@@ -31,15 +30,14 @@ class Metrics:
     # Out: lane, account, route
     submitted: Counter
     accept_to_wire: Histogram
-    resent: Counter
-    expired: Counter
+    expired: Counter  # lane
     # The wire: account, bind
     on_wire: Gauge
     window: Gauge
     response_time: Histogram
     responses: Counter  # account, bind, status
     late_responses: Counter
-    throttled: Counter
+    throttled: Counter  # account
     pace: Gauge  # account
     # What came of it
     in_doubt: Counter  # lane, account
@@ -47,16 +45,14 @@ class Metrics:
     final: Counter  # lane, account, state
     # Receipts and replies: account
     receipts: Counter  # account, state
-    receipt_delay: Histogram
     orphans: Counter
     orphans_now: Gauge
     replies: Counter
-    redeliveries: Counter
     parked: Counter  # kind
     # Binds: account, bind
     sessions: Gauge
     bind_state: Gauge  # account, bind, state
-    link_losses: Counter  # account, bind, cause
+    alarms: Counter  # account, bind, cause
     protocol_errors: Counter  # account, bind, kind
     insecure_binds: Gauge
     # Cases
@@ -98,7 +94,6 @@ class Metrics:
             accept_to_wire=histogram(
                 "accept_to_wire_seconds", "From a message's acceptance to its first submit_sm.", _FAST, *out
             ),
-            resent=counter("resends", "Messages sent a second time because the first was in doubt.", *out),
             expired=counter("expired_before_send", "Messages whose life ended in the queue.", "lane"),
             on_wire=gauge("on_wire", "submit_sm without an answer.", *wire),
             window=gauge("window", "How many submit_sm may be without an answer.", *wire),
@@ -109,18 +104,24 @@ class Metrics:
             pace=gauge("pace", "PDUs a second now allowed.", "account"),
             in_doubt=counter("in_doubt", "Messages sent whose answer was not seen.", "lane", "account"),
             in_doubt_now=gauge("in_doubt_now", "Messages now in doubt.", "lane", "account"),
-            final=counter("messages_final", "Messages that reached a final state.", "lane", "account", "state"),
+            final=counter(
+                "messages_final",
+                "Messages that ended, or whose outcome is unknown (a receipt may end those later).",
+                "lane",
+                "account",
+                "state",
+            ),
             receipts=counter("receipts", "Delivery receipts by state.", "account", "state"),
-            receipt_delay=histogram("receipt_seconds", "From submit_sm to the final receipt.", _SLOW, "account"),
             orphans=counter("orphan_receipts", "Receipts that matched no message when they came.", "account"),
             orphans_now=gauge("orphan_receipts_now", "Receipts still without a message.", "account"),
             replies=counter("replies", "Messages from handsets.", "account"),
-            redeliveries=counter("redeliveries", "deliver_sm that an SMSC sent again.", "account"),
-            parked=counter("parked", "Inbound PDUs set aside because their handling failed.", "kind"),
+            parked=counter("parked", "Failures to handle inbound PDUs, or parts of a reply: set aside.", "kind"),
             sessions=gauge("sessions", "Sessions bound.", *wire),
             bind_state=gauge("bind_state", "1 for the state that a bind is in.", *wire, "state"),
-            link_losses=counter("link_losses", "Sessions that ended, by cause.", *wire, "cause"),
-            protocol_errors=counter("protocol_errors", "PDUs that broke the rules, by kind.", *wire, "kind"),
+            alarms=counter("alarms", "What an operator of a bind should know, by cause.", *wire, "cause"),
+            protocol_errors=counter(
+                "protocol_errors", "What a peer did outside the rules, or against our rate, by kind.", *wire, "kind"
+            ),
             insecure_binds=gauge("insecure_binds", "Binds whose password travels in clear."),
             verifications=counter("verifications", "Verifications ended, by result.", "result"),
             checks=counter("checks", "Checks of codes, by result.", "result"),
@@ -129,9 +130,9 @@ class Metrics:
             webhooks_waiting=gauge("webhooks_waiting", "Events owed to endpoints."),
             requests=counter("requests", "HTTP requests, by route template.", "method", "route", "status"),
             request_time=histogram("request_seconds", "Duration of an HTTP request.", _FAST, "route"),
-            commits=counter("commits", "Transactions of the writer, by result.", "result"),
-            commit_time=histogram("commit_seconds", "Duration of a transaction of the writer.", _FAST),
-            commit_size=histogram("commit_jobs", "Jobs in one transaction of the writer.", _SIZES),
+            commits=counter("commits", "Groups of jobs that the writer committed or could not, by result.", "result"),
+            commit_time=histogram("commit_seconds", "Duration of a group that was committed.", _FAST),
+            commit_size=histogram("commit_jobs", "Jobs in a group that was committed.", _SIZES),
         )
 
     def show_bind_state(self, account: str, bind: str, state: str) -> None:

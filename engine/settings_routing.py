@@ -130,7 +130,6 @@ class Number(NamedPart):
     application: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     keywords: tuple[Annotated[str, StringConstraints(min_length=1, max_length=32, strip_whitespace=True)], ...] = ()
     accounts: tuple[Name, ...]
-    countries: tuple[Country, ...] = ()
 
     @field_validator("address")
     @classmethod

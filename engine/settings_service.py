@@ -76,7 +76,6 @@ class Lanes(Part):
     """Shares and response deadlines of the three lanes."""
 
     otp_window_share: Share = 0.10  # of a window of at least 4, kept for the otp lane
-    otp_rate_share: Share = 0.01  # depth of the reserve, of a second's rate
     bulk_min_share: Share = 0.10  # of what otp leaves, against transactional
     otp_response_s: Seconds = 5
     transactional_response_s: Seconds = 30
@@ -90,7 +89,6 @@ class ClassOverride(NamedPart):
     hold_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     least_life_s: Annotated[float, Field(ge=0, le=86_400)] | None = None
     life_s: Annotated[int, Field(ge=30, le=7 * 86_400)] | None = None
-    quiet_exempt: bool | None = None
 
     @field_validator("name")
     @classmethod
@@ -136,7 +134,6 @@ class Retention(Part):
     events_days: Days = 30
     replies_days: Days = 90
     unmatched_receipts_days: Days = 7
-    pdu_log_days: Days = 7
     idempotency_hours: Annotated[int, Field(ge=24, le=168)] = 24
 
 
@@ -148,13 +145,10 @@ class Rate(Part):
 
 
 class Limits(Part):
-    """Rate limits of the API; the shield's own rules are another section's."""
+    """Rate limits of the API; those of a number are its profile's."""
 
     requests_per_key: Rate = Rate(count=2_000, per_s=1)
     refused_keys_per_ip: Rate = Rate(count=20, per_s=60)
-    starts_per_number: Rate = Rate(count=10, per_s=86_400)
-    starts_per_ip: Rate = Rate(count=25, per_s=300)
-    checks_per_verification: Rate = Rate(count=60, per_s=60)
 
 
 class Verification(Part):

@@ -3,6 +3,7 @@
 The composition root hands these functions to the parts; nothing here decides or waits.
 """
 
+from collections import Counter as Tallied
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,15 +12,19 @@ from engine.duties.rounds import Done
 from engine.logs import logger, once_per
 from engine.metrics import Metrics
 from engine.smpp.pdu import status_name
+from engine.store.moves import MESSAGE
 from engine.transit.claiming import InFlight
 from engine.transit.classes import Lane
 from engine.transit.intake import TakenIn
 from engine.transit.lines import Watch
+from engine.transit.settling import Tally
 
 _log = logger("transit")
 _duties = logger("duties")
 LANE_NAMES: Final = {int(lane): lane.name.lower() for lane in Lane}
 _ALARM_EVERY_S: Final = 10.0
+_CUTS: Final = {"throttled", "congestion", "queues_full"}  # what a line flags when it cuts its account's rate
+_ENDED: Final = MESSAGE.final | {"unknown"}
 
 
 def watch(metrics: Metrics, clock: Clock) -> Watch:
@@ -30,7 +35,9 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
 
     def alarm(line: str, kind: str, detail: str) -> None:
         account, _, bind = line.partition("/")
-        metrics.link_losses.labels(account, bind, kind).inc()
+        metrics.alarms.labels(account, bind, kind).inc()
+        if kind == "parked":
+            metrics.parked.labels("pdu").inc()
         if rare.due(f"{line} {kind}") is not None:
             _log.warning("line.alarm", account=account, bind=bind, kind=kind, cause=detail)
 
@@ -53,6 +60,10 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
     def flagged(line: str, kind: str) -> None:
         account, _, bind = line.partition("/")
         metrics.protocol_errors.labels(account, bind, kind).inc()
+        if kind in _CUTS:
+            metrics.throttled.labels(account).inc()
+        elif kind == "late_answer":
+            metrics.late_responses.labels(account, bind).inc()
 
     return Watch(alarm, answered, bound, flagged)
 
@@ -86,10 +97,49 @@ def taken(metrics: Metrics) -> Callable[[str, TakenIn], None]:
             metrics.receipts.labels(account, "applied").inc(batch.applied)
         if batch.orphans:
             metrics.orphans.labels(account).inc(batch.orphans)
-        if batch.doubted:
-            metrics.in_doubt.labels("all", account).inc(batch.doubted)
 
     return count
+
+
+def moved(metrics: Metrics) -> Callable[[Sequence[Tally]], None]:
+    """Return what counts doubts and ends among the messages of a committed batch."""
+
+    def count(tallies: Sequence[Tally]) -> None:
+        doubts: Tallied[tuple[int, str]] = Tallied()
+        ends: Tallied[tuple[int, str, str]] = Tallied()
+        for tally in tallies:
+            for raised in tally.raised:
+                account = tally.account or ""
+                if raised.type == "message.in_doubt":
+                    doubts[tally.lane, account] += 1
+                elif raised.state in _ENDED:
+                    ends[tally.lane, account, raised.state] += 1
+                    if tally.reason == "expired_before_send":
+                        metrics.expired.labels(LANE_NAMES[tally.lane]).inc()
+        for (lane, account), number in doubts.items():
+            metrics.in_doubt.labels(LANE_NAMES[lane], account).inc(number)
+        for (lane, account, state), number in ends.items():
+            metrics.final.labels(LANE_NAMES[lane], account, state).inc(number)
+
+    return count
+
+
+def group_ended(metrics: Metrics) -> Callable[[str, int, float], None]:
+    """Return what counts the writer's groups; it is called in the writer's thread."""
+
+    def count(result: str, jobs: int, seconds: float) -> None:
+        metrics.commits.labels(result).inc()
+        if result == "committed":
+            metrics.commit_time.observe(seconds)
+            metrics.commit_size.observe(jobs)
+
+    return count
+
+
+def parts_parked(metrics: Metrics, number: int) -> None:
+    """Count and tell replies whose parts were set aside, because they could not be handed on."""
+    metrics.parked.labels("parts").inc(number)
+    _log.warning("parts.parked", rows=number)
 
 
 def duty_done(name: str, done: Done) -> None:

@@ -18,7 +18,7 @@ from docs.catalogue_rows import REQUIRED, ROWS, WAITING
 from docs.generate import FOLDER, current, names
 from docs.pictures import PHONE_COLUMNS, columns, diagram
 from docs.settings_reference import leaves
-from docs.settings_words import READERS, WORDS
+from docs.settings_words import WORDS
 from engine import cli as sceau
 from engine.api.app import endpoints
 from engine.apikeys import Scope
@@ -65,10 +65,6 @@ def test_every_setting_has_its_sentence_and_every_sentence_its_setting() -> None
     assert set(leaves()) <= set(WORDS)
     # A table that is also a value of its own, such as `tls = {}`, has a sentence too.
     assert set(WORDS) - set(leaves()) <= {"accounts.binds.tls", "senders.accounts"}
-
-
-def test_settings_that_came_before_their_readers_exist() -> None:
-    assert set(READERS) <= set(leaves())
 
 
 def test_every_scope_and_every_setting_of_a_profile_is_described() -> None:

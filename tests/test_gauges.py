@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from engine.clock import VirtualClock
 from engine.core import Core, open_core
 from engine.gauges import Counts, Gauges, bind_state, count
 from engine.keyring import KeyRing
@@ -59,7 +60,7 @@ async def test_messages_in_doubt_are_counted_and_a_figure_goes_back_to_nothing(
 async def test_orphans_and_webhooks_are_shown_as_they_are_found(sqlite_database: Database, autojump_clock: Any) -> None:
     store = Store(sqlite_database, inline=True)
     store.open()
-    clock = rig.VirtualClock()
+    clock = VirtualClock()
     core = await open_core(rig.settings(), store, clock, KeyRing.generate(clock.entropy))
     gauges = Gauges(core)
     gauges.show_counts(Counts({}, {}, {"sim": 4}, 7))

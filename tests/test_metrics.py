@@ -1,13 +1,31 @@
-"""The metrics: every collector is shown, labels hold nothing of a person, bind states exclude each other."""
+"""The metrics: every collector is shown and used, labels hold nothing of a person, bind states exclude each other."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+import engine
+from engine.clock import SystemClock
+from engine.core import clear_binds
 from engine.metrics import BIND_STATES, Metrics, label_names
+from engine.settings import Settings
+from engine.store.connections import Database
+from engine.store.doorway import Store
+from engine.store.transaction import Tx
+from engine.transit import queue
+from engine.transit.books import Books
+from engine.transit.classes import Lane
+from engine.transit.queue import NewMessage
+from engine.transit.settling import Raised, overdue
+from engine.watching import group_ended, moved, watch
+from tests.desk import Desk
 
+NOW = 1_700_000_000_000_000
 HARMLESS = {"lane", "account", "bind", "route", "state", "status", "cause", "kind", "result", "method"}
 
 
@@ -56,3 +74,125 @@ def test_accept_to_wire_is_a_histogram_of_lane_account_and_route() -> None:
     metrics.accept_to_wire.labels("otp", "orange", "france").observe(0.004)
     counted = 'sceau_accept_to_wire_seconds_bucket{account="orange",lane="otp",le="0.005",route="france"} 1.0'
     assert counted in lines(metrics)
+
+
+def test_every_metric_is_counted_or_set_somewhere() -> None:
+    root = Path(engine.__file__).parent
+    source = "\n".join(path.read_text() for path in root.rglob("*.py") if path.name != "metrics.py")
+    declared = {field.name for field in fields(Metrics)} - {"registry"}
+    # One is set by a method of its own, which keeps the states apart.
+    signs = {name: rf"metrics\.{name}\b" for name in declared} | {"bind_state": r"metrics\.show_bind_state\("}
+    assert [name for name, sign in sorted(signs.items()) if not re.search(sign, source)] == []
+
+
+def value(metrics: Metrics, line: str) -> float:
+    """The figure of a line as it is shown, 0 if there is no such line yet."""
+    return next((float(one.rpartition(" ")[2]) for one in lines(metrics) if one.rpartition(" ")[0] == line), 0.0)
+
+
+def a_message(store: Store, lane: Lane = Lane.OTP) -> str:
+    message_id = SystemClock().new_id("msg")
+    row = NewMessage(
+        id=message_id,
+        application_id="app",
+        case_id=None,
+        category="otp",
+        message_class="otp",
+        lane=int(lane),
+        route="orange/orange",
+        recipient="+33612345678",
+        country="FR",
+        sender="38012",
+        created_at=NOW,
+        expires_at=NOW + 1,
+    )
+    store.write_inline(lambda tx: queue.enqueue(tx, [row]))
+    return message_id
+
+
+async def test_messages_that_end_are_counted_after_the_commit_and_never_after_a_rollback(store: Store) -> None:
+    metrics = Metrics.create()
+    books = Books(SystemClock().new_id, lambda _tx, _tallies, _now: [], counted=moved(metrics))
+    message_id = a_message(store)
+
+    def end(tx: Tx) -> None:
+        [tally] = queue.load(tx, [message_id]).values()
+        overdue(tally, NOW + 2)
+        books.write(tx, [tally], NOW + 2)
+
+    def end_and_fail(tx: Tx) -> None:
+        end(tx)
+        raise ValueError
+
+    def end_apart_and_fail(tx: Tx) -> None:
+        with pytest.raises(ValueError, match=r"^$"):
+            tx.apart(lambda: end_and_fail(tx))
+
+    shown = 'sceau_messages_final_total{account="",lane="otp",state="expired"}'
+    with pytest.raises(ValueError, match=r"^$"):
+        store.write_inline(end_and_fail)
+    store.write_inline(end_apart_and_fail)
+    assert value(metrics, shown) == 0
+    store.write_inline(end)
+    assert value(metrics, shown) == 1
+    assert value(metrics, 'sceau_expired_before_send_total{lane="otp"}') == 1
+
+
+def test_a_doubt_is_counted_in_its_own_lane() -> None:
+    metrics = Metrics.create()
+    doubtful = SimpleNamespace(
+        lane=2, account="orange", reason=None, raised=[Raised("message.in_doubt", 2, "in_doubt")]
+    )
+    moved(metrics)([doubtful, doubtful])  # type: ignore[list-item]
+    assert value(metrics, 'sceau_in_doubt_total{account="orange",lane="bulk"}') == 2
+
+
+@pytest.mark.parametrize("kind", ["throttled", "congestion", "queues_full"])
+def test_every_kind_of_cut_is_counted_as_one(kind: str) -> None:
+    metrics = Metrics.create()
+    told = watch(metrics, SystemClock())
+    told.flagged("orange/main", kind)
+    told.flagged("orange/main", "duplicate_answer")
+    assert value(metrics, 'sceau_throttled_total{account="orange"}') == 1
+
+
+async def test_a_late_answer_and_a_parked_delivery_are_counted() -> None:
+    metrics = Metrics.create()
+    told = watch(metrics, SystemClock())
+    told.flagged("orange/main", "late_answer")
+    told.alarm("orange/main", "parked", "ValueError")
+    assert value(metrics, 'sceau_late_responses_total{account="orange",bind="main"}') == 1
+    assert value(metrics, 'sceau_parked_total{kind="pdu"}') == 1
+
+
+async def test_the_writer_tells_of_each_group(sqlite_database: Database) -> None:
+    metrics = Metrics.create()
+    store = Store(sqlite_database, ended=group_ended(metrics))
+    store.open()
+    try:
+        await store.write(lambda _tx: None)
+        await store.write(lambda _tx: None)
+    finally:
+        await store.close()
+    assert value(metrics, 'sceau_commits_total{result="committed"}') == 2
+    assert value(metrics, "sceau_commit_seconds_count") == 2
+    assert value(metrics, "sceau_commit_jobs_sum") == 2
+
+
+async def test_checks_and_the_end_of_a_verification_are_counted_by_result(store: Store) -> None:
+    ends: list[str] = []
+    checks: list[str] = []
+    desk = Desk.on(store, SystemClock())
+    conductor = replace(desk.verifications.conductor, ended=ends.append)
+    desk = replace(desk, verifications=replace(desk.verifications, conductor=conductor, checked=checks.append))
+    case_id = (await desk.start()).body["id"]
+    await desk.check(case_id, await desk.wrong(case_id))
+    assert (checks, ends) == (["code_mismatch"], [])
+    await desk.check(case_id, await desk.code(case_id))
+    assert (checks, ends) == (["code_mismatch", "approved"], ["approved"])
+
+
+def test_binds_with_a_password_in_clear_are_counted() -> None:
+    given = {"host": "192.0.2.1", "system_id": "sceau", "password": "k3epThis!", "insecure": True}
+    account = {"name": "orange", "binds": {"far": given, "near": {**given, "host": "127.0.0.1"}}}
+    assert clear_binds(Settings(accounts=(account,))) == 1  # type: ignore[arg-type]

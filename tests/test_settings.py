@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 
+import engine
+from docs.settings_reference import leaves
 from engine.errors import SettingsError
 from engine.settings import Settings, load
 from engine.settings_operators import Account
@@ -16,6 +20,7 @@ from engine.settings_routing import Provisioned, address_kind
 from engine.settings_tree import is_loopback
 from engine.settings_warnings import start_warnings
 from engine.smpp.pdu import Disposition
+from engine.transit.binding import connector, session_options
 
 CANARY = "hunter2hunter2"
 TOML = f"""
@@ -399,3 +404,48 @@ def test_an_account_knows_its_version_and_sessions() -> None:
     read = Account.model_validate({"name": "x", "binds": binds, "interface_version": "5.0"})
     assert (read.interface_octet, read.assumed_octet, read.sessions) == (0x50, 0x33, 3)
     assert [(bind.sends, bind.receives) for bind in read.binds] == [(True, False), (False, True)]
+
+
+# Settings whose reader does not write their name: a property of their section stands between, or the table of classes.
+READ_AS = {
+    "environment": r"settings\.environment\b",
+    "data_dir": r"\.store_url\b",
+    "database_url": r"\.store_url\b",
+    "keyring_path": r"\.keyring_file\b",
+    "accounts.interface_version": r"\.interface_octet\b",
+    "accounts.assumed_version": r"\.assumed_octet\b",
+    "accounts.status_overrides": r"\.dispositions\b",
+    "accounts.ton_npi.alphanumeric": r"\.provisioned\(",
+    "accounts.ton_npi.short": r"\.provisioned\(",
+    "accounts.ton_npi.long": r"\.provisioned\(",
+    "senders.accounts.address": r"\.provisioned\(",
+    "senders.accounts.ton": r"\.provisioned\(",
+    "senders.accounts.npi": r"\.provisioned\(",
+    "accounts.binds.insecure": r"start_warnings\(",
+    "classes.resends": r"(?<!def )overridden\(",
+    "classes.hold_s": r"(?<!def )overridden\(",
+    "classes.least_life_s": r"(?<!def )overridden\(",
+}
+
+
+def test_every_setting_is_read_outside_the_settings_themselves() -> None:
+    files = [path for path in Path(engine.__file__).parent.rglob("*.py") if not path.name.startswith("settings")]
+    source = "\n".join(path.read_text() for path in files)
+    signs = {leaf: READ_AS.get(leaf, rf"\.{leaf.rpartition('.')[2]}\b") for leaf in leaves()}
+    assert set(READ_AS) <= set(signs)
+    assert [leaf for leaf, sign in signs.items() if not re.search(sign, source)] == []
+
+
+def test_what_a_peer_without_a_version_is_taken_for_reaches_its_session() -> None:
+    for said, octet in (("3.3", 0x33), ("3.4", 0x34), ("5.0", 0x50)):
+        one = settings(account(assumed_version=said)).account("orange")
+        assert session_options(one, one.binds[0]).assumed_version == octet
+
+
+async def test_a_bind_connects_from_the_address_that_its_settings_name() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    bind = {**BIND, "port": port, "local_address": "127.0.0.2"}
+    one = settings(account(binds={"main": bind})).account("orange")
+    async with listener, await connector(one.binds[0], one)(), await listener.accept() as accepted:
+        assert accepted.socket.getpeername()[0] == "127.0.0.2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from engine.store import schema
 from engine.store.connections import Database
 from engine.store.doorway import Store
 from engine.store.moves import MESSAGE, TIMER, Moves
+from engine.store.revision import NEWEST, bring_up_to_date
 from engine.store.statements import Statement, column_kinds, insert, insert_new, move
 from engine.store.tables_cases import Timer
 from engine.store.transaction import Tx
@@ -84,8 +86,14 @@ def test_every_state_that_a_move_leads_to_is_a_row_of_its_table() -> None:
 def test_the_migrations_lead_to_the_tables(database: Database) -> None:
     schema.migrate(database)  # again: nothing to do
     assert schema.differences(database) == []
-    revision, newest = schema.current(database)
-    assert revision == newest
+    assert schema.current(database) == (NEWEST, NEWEST)
+    bring_up_to_date(database)
+
+
+def test_a_start_migrates_an_empty_database(tmp_path: Path) -> None:
+    database = Database.at(f"sqlite:///{tmp_path / 'new.sqlite3'}")
+    bring_up_to_date(database)
+    assert schema.current(database) == (NEWEST, NEWEST)
 
 
 @pytest.mark.real

@@ -7,6 +7,7 @@ The only place where effects become rows. It wakes nobody: what to wake after th
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from engine.cases import casebook
@@ -56,13 +57,16 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conductor:
-    """Writes steps. `write_messages` writes changed tallies back (the books without stepping this case again)."""
+    """Writes steps. `write_messages` writes changed tallies back (the books without stepping this case again); `ended`
+    hears the final state of a case after its commit.
+    """
 
     clock: Clock
     keyring: KeyRing
     router: Router
     templates: Templates
     write_messages: Callable[[Tx, list[Tally], int], Bells]
+    ended: Callable[[str], None] = lambda _state: None
 
     def hold(self, row: CaseRow) -> Held:
         """Open a row."""
@@ -101,6 +105,8 @@ class Conductor:
         """Insert the row of a new case, with the seed of its first code."""
         held = self._with_seed(held, held.case.generation)
         casebook.insert_case(tx, self._row(held))
+        if held.case.final_at:
+            tx.tell(partial(self.ended, held.case.state))
         return held
 
     def _row(self, held: Held) -> CaseRow:
@@ -124,6 +130,8 @@ class Conductor:
     def _store(self, tx: Tx, held: Held, was: str) -> None:
         if held.case.state != was:
             CASE.check(was, held.case.state)
+            if held.case.final_at:
+                tx.tell(partial(self.ended, held.case.state))
         casebook.store_case(tx, self._row(held), was=was)
 
     def _with_seed(self, held: Held, generation: int) -> Held:

@@ -6,8 +6,9 @@ the lock of the number's allowance, the attempt first. Routes of the API and the
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from engine.cases import casebook, timeline
@@ -48,10 +49,11 @@ class StartVerification:
 
 @dataclass(frozen=True, slots=True)
 class Verifications:
-    """The store functions of verifications."""
+    """The store functions of verifications; `checked` hears the code of each check after its commit."""
 
     conductor: Conductor
     profiles: Profiles
+    checked: Callable[[str], None] = lambda _code: None
 
     def start(self, tx: Tx, application_id: str, actor: str, request: StartVerification, now: int) -> Outcome:
         """Start a verification, or join, replace or point to the pending one."""
@@ -271,6 +273,7 @@ class Verifications:
         answer = decided.answer if isinstance(decided, Step) else decided
         assert answer is not None
         casebook.put_check(tx, self.conductor.clock.new_id("chk"), held.row, answer.code, spent=spent, now=now)
+        tx.tell(partial(self.checked, answer.code))
         told: dict[str, Any] = {"verification_id": held.row.id, **public(answer.facts)}
         if answer.code == "approved" and isinstance(decided, Step):
             after = Facts(facts.profile, decided.window or facts.window, facts.day)

@@ -132,7 +132,10 @@ class Demo:
                     base_url=urls["api"], trust_env=False, headers={"Authorization": f"Bearer {key}"}
                 )
                 async with api, operations, handset:
-                    await self._converse(api, operations, handset, receiver, hook)
+                    try:
+                        await self._converse(api, operations, handset, receiver, hook)
+                    except StepFailed as failed:
+                        raise StepFailed(f"{failed}\nthe server's last words:\n{server.tail()}") from None
                 with self.steps.step("the server ends: no more HTTP, answers awaited, unbound"):
                     code = await server.end(_END_S)
                     if code != 0:

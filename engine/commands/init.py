@@ -24,7 +24,7 @@ from engine.keyring import KeyRing
 from engine.private_files import write_private
 from engine.settings import DEFAULT_FILE, Settings, load
 from engine.store.connections import Database
-from engine.store.schema import bring_up_to_date
+from engine.store.revision import bring_up_to_date
 from engine.store.transaction import Tx
 from engine.tenancy import DEFAULT_APPLICATION, KeyWanted
 

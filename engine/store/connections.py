@@ -42,6 +42,7 @@ _POSTGRESQL_SETTINGS: Final = (
     "SET plan_cache_mode = force_custom_plan",
 )
 _SQLITE_ERROR: Final = 1
+_UNDEFINED_TABLE: Final = "42P01"
 _WRITER_CACHE_KIB: Final = 32_768
 _READER_CACHE_KIB: Final = 4_096
 # Deadlock, serialisation failure, lock not available: the job runs again in the next group.
@@ -91,6 +92,12 @@ class Database:
     def is_retryable(self, error: BaseException) -> bool:
         """Tell whether a job that raised this may simply run again."""
         return isinstance(error, psycopg.Error) and error.sqlstate in _RETRY_STATES
+
+    def is_missing_table(self, error: BaseException) -> bool:
+        """Tell whether a statement failed because its table is not there yet."""
+        if isinstance(error, psycopg.Error):
+            return error.sqlstate == _UNDEFINED_TABLE
+        return "no such table" in str(error)
 
     def is_outage(self, error: BaseException) -> bool:
         """Tell whether this is the database failing (down, locked, disk full) rather than a statement being wrong."""

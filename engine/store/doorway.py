@@ -13,17 +13,22 @@ import trio
 from engine.store.connections import Database
 from engine.store.statements import Dialect
 from engine.store.transaction import Tx
-from engine.store.writer import GroupWriter, run_group
+from engine.store.writer import GroupEnded, GroupWriter, run_group
 
 T = TypeVar("T")
 
 
 class Store:
-    """The doorway. `inline=True` runs every job in the caller's task, for tests on a virtual clock."""
+    """The doorway. `inline=True` runs every job in the caller's task, for tests on a virtual clock; `ended` hears of
+    each group of the writer's thread.
+    """
 
-    def __init__(self, database: Database, *, inline: bool = False, readers: int = 4) -> None:
+    def __init__(
+        self, database: Database, *, inline: bool = False, readers: int = 4, ended: GroupEnded | None = None
+    ) -> None:
         self.database = database
         self.inline = inline
+        self._ended = ended
         self._readers: deque[Any] = deque()
         self._reader_limit = trio.CapacityLimiter(readers)
         self._connection: Any = None
@@ -39,7 +44,7 @@ class Store:
         if self.inline:
             self._connection = self.database.connect()
         else:
-            self._writer = GroupWriter(self.database)
+            self._writer = GroupWriter(self.database, self._ended)
             self._writer.start()
 
     async def close(self) -> None:

@@ -13,10 +13,8 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from engine.errors import StoreUnavailable
 from engine.store import tables, tables_cases, tables_tenancy
 from engine.store.connections import Database, sqlite_module
 from engine.store.statements import SQLITE
@@ -31,17 +29,6 @@ def migrate(database: Database) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-
-
-def bring_up_to_date(database: Database) -> None:
-    """Migrate at a start; raises `StoreUnavailable` if the database is down, locked or not to be opened."""
-    try:
-        migrate(database)
-    except Exception as error:
-        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        if not database.is_outage(cause):
-            raise
-        raise StoreUnavailable(f"the database cannot be opened ({type(cause).__name__})") from None
 
 
 def current(database: Database) -> tuple[str | None, str | None]:

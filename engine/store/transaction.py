@@ -22,11 +22,16 @@ def is_of_database(error: BaseException) -> bool:
 class Tx:
     """One open transaction on a driver's connection."""
 
-    __slots__ = ("_cursor", "dialect")
+    __slots__ = ("_cursor", "after_commit", "dialect")
 
     def __init__(self, connection: Any, dialect: Dialect) -> None:
         self._cursor = connection.cursor()
         self.dialect = dialect
+        self.after_commit: list[Callable[[], None]] = []
+
+    def tell(self, what: Callable[[], None]) -> None:
+        """Have `what` called once this is committed, in the thread that committed; never if it is rolled back."""
+        self.after_commit.append(what)
 
     def run(self, statement: Statement, **values: Any) -> int:
         """Run a statement; return the number of rows it touched."""
@@ -88,10 +93,12 @@ class Tx:
         """Run a piece of the transaction behind a savepoint: if it raises, nothing of it has happened and the rest
         may go on.
         """
+        told = len(self.after_commit)
         self._cursor.execute("SAVEPOINT apart")
         try:
             value = job()
         except Exception:
+            del self.after_commit[told:]
             self._cursor.execute("ROLLBACK TO apart")
             self._cursor.execute("RELEASE apart")
             raise

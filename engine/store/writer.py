@@ -5,6 +5,7 @@ thread knows jobs and connections, never what the jobs do.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -22,6 +23,7 @@ from engine.store.transaction import Tx
 
 T = TypeVar("T")
 Outcome = outcome.Value[Any] | outcome.Error
+GroupEnded = Callable[[str, int, float], None]  # result, jobs, seconds; called in the writer's thread
 
 # PostgreSQL's subtransaction cache overflows at 64; SQLite's groups end where the latency of a commit would show.
 GROUP_LIMIT: Final = {"sqlite": 64, "postgresql": 32}
@@ -41,8 +43,9 @@ class _Waiting:
 class GroupWriter:
     """The thread, its two queues (urgent first), and the hand-back to trio: one call per group."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, ended: GroupEnded | None = None) -> None:
         self._database = database
+        self._ended = ended
         self._token = trio.lowlevel.current_trio_token()
         self._urgent: deque[_Waiting] = deque()
         self._normal: deque[_Waiting] = deque()
@@ -90,7 +93,10 @@ class GroupWriter:
     def _run(self) -> None:
         limit = GROUP_LIMIT[self._database.dialect.name]
         while group := self._take(limit):
-            outcomes = self._commit(group)
+            began = time.perf_counter()
+            outcomes, fate = self._commit(group)
+            if self._ended is not None:
+                self._ended(fate, len(group), time.perf_counter() - began)
             again: list[_Waiting] = []
             done: list[_Waiting] = []
             for waiting, result in zip(group, outcomes, strict=True):
@@ -131,21 +137,22 @@ class GroupWriter:
         waiting.tries += 1
         return waiting.tries < _RETRIES and self._database.is_retryable(error)
 
-    def _commit(self, group: list[_Waiting]) -> Sequence[Outcome]:
+    def _commit(self, group: list[_Waiting]) -> tuple[Sequence[Outcome], str]:
         try:
             if self._connection is None:
                 self._connection = self._database.connect()
-            return run_group(self._connection, self._database, [waiting.job for waiting in group])
+            return run_group(self._connection, self._database, [waiting.job for waiting in group]), "committed"
         except (StoreUnavailable, CommitUnknown) as error:
             self._drop_connection()
-            return [outcome.Error(error) for _ in group]
+            result = "unknown" if isinstance(error, CommitUnknown) else "unavailable"
+            return [outcome.Error(error) for _ in group], result
         except BaseException as error:
             if not self._database.is_outage(error):
                 self._drop_connection()
-                return [outcome.Error(error) for _ in group]
+                return [outcome.Error(error) for _ in group], "failed"
             self._drop_connection()
             unavailable = StoreUnavailable("the database cannot be reached")
-            return [outcome.Error(unavailable) for _ in group]
+            return [outcome.Error(unavailable) for _ in group], "unavailable"
 
     def _drop_connection(self) -> None:
         connection, self._connection = self._connection, None
@@ -211,14 +218,19 @@ def _attempt(
         _roll_back(connection)
         raise
     _commit(connection, database)
+    for tell in tx.after_commit:
+        with suppress(Exception):  # what is committed is, whatever becomes of telling it
+            tell()
     return outcomes
 
 
 def _alone(connection: Any, database: Database, tx: Any, job: Callable[[Any], Any]) -> Outcome:
+    told = len(tx.after_commit)
     connection.execute("SAVEPOINT job")
     try:
         value = job(tx)
     except Exception as error:
+        del tx.after_commit[told:]
         if _connection_is_broken(connection, database):
             raise StoreUnavailable("the database connection broke") from error
         connection.execute("ROLLBACK TO job")

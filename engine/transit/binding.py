@@ -30,6 +30,7 @@ def session_options(account: Account, bind: Bind) -> SessionOptions:
         password=bind.password.get_secret_value(),
         system_type=account.system_type if bind.system_type is None else bind.system_type,
         interface_version=account.interface_octet,
+        assumed_version=account.assumed_octet,
         addr_ton=bind.addr_ton,
         addr_npi=bind.addr_npi,
         address_range=bind.address_range,
@@ -91,8 +92,9 @@ def backoff(account: Account) -> Backoff:
 def connector(bind: Bind, account: Account) -> Connect:
     """Return the function that opens a bind's TCP stream; names are resolved at every call."""
     del account
+    ours = None if bind.local_address is None else str(bind.local_address)
 
     async def connect() -> trio.abc.Stream:
-        return await open_tcp(bind.host, bind.port)
+        return await open_tcp(bind.host, bind.port, local_address=ours)
 
     return connect

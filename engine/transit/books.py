@@ -6,6 +6,7 @@ Every place that changes messages (claims, answers, receipts, duties, cancels) e
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from engine.store.transaction import Tx
 from engine.transit import queue
@@ -18,16 +19,24 @@ Bells = list[tuple[str, str]]  # (application, endpoint) pairs that are owed a w
 @dataclass(frozen=True, slots=True)
 class Books:
     """`new_id` draws ids; `on_moved` steps the cases whose messages moved and returns the webhook bells of their
-    events.
+    events; `counted` is told after the commit.
     """
 
     new_id: Callable[[str], str]
     on_moved: Callable[[Tx, Sequence[Tally], int], Bells]
     references: LiveReferences = field(default_factory=LiveReferences)
+    counted: Callable[[Sequence[Tally]], None] | None = None
+
+    def store(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
+        """Write tallies without telling their cases: for the case that moves its own messages."""
+        bells = queue.store(tx, tallies, self.new_id, now)
+        if self.counted is not None:
+            tx.tell(partial(self.counted, tallies))
+        return bells
 
     def write(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         """Write tallies that were loaded in this transaction; return the webhook bells to ring after the commit."""
-        bells = queue.store(tx, tallies, self.new_id, now)
+        bells = self.store(tx, tallies, now)
         for tally in tallies:
             if tally.parts > 1 and tally.final_at is not None:
                 self.references.end(tally.id)

@@ -32,13 +32,12 @@ class DoubtPolicy:
 
 @dataclass(frozen=True, slots=True)
 class MessageClass:
-    """One row of the table; `life_s` is the default life, `quiet_exempt` whether quiet hours pass it by."""
+    """One row of the table; `life_s` is the default life."""
 
     name: str
     lane: Lane
     doubt: DoubtPolicy
     life_s: int
-    quiet_exempt: bool
     is_code: bool = False
 
 
@@ -50,14 +49,13 @@ Classes = Mapping[str, MessageClass]
 CLASSES: Final[Classes] = {
     row.name: row
     for row in (
-        MessageClass("otp", Lane.OTP, _CODE_DOUBT, 600, quiet_exempt=True, is_code=True),
-        MessageClass("signature_code", Lane.OTP, _CODE_DOUBT, 600, quiet_exempt=True, is_code=True),
+        MessageClass("otp", Lane.OTP, _CODE_DOUBT, 600, is_code=True),
+        MessageClass("signature_code", Lane.OTP, _CODE_DOUBT, 600, is_code=True),
         MessageClass(
             "handover_code",
             Lane.OTP,
             DoubtPolicy(resends=True, hold_s=45.0, least_life_s=60.0),
             7 * 86_400,
-            quiet_exempt=True,
             is_code=True,
         ),
         MessageClass(
@@ -65,10 +63,9 @@ CLASSES: Final[Classes] = {
             Lane.TRANSACTIONAL,
             DoubtPolicy(resends=True, hold_s=180.0, least_life_s=60.0),
             86_400,
-            quiet_exempt=True,
         ),
-        MessageClass("auto_reply", Lane.TRANSACTIONAL, DoubtPolicy(resends=False), 3_600, quiet_exempt=True),
-        MessageClass("marketing", Lane.BULK, DoubtPolicy(resends=False), 86_400, quiet_exempt=False),
+        MessageClass("auto_reply", Lane.TRANSACTIONAL, DoubtPolicy(resends=False), 3_600),
+        MessageClass("marketing", Lane.BULK, DoubtPolicy(resends=False), 86_400),
     )
 }
 
@@ -88,7 +85,7 @@ def overridden(changes: Iterable[Any]) -> Classes:
     for change in changes:
         row = table[change.name]
         doubt = _changed(row.doubt, change, "resends", "hold_s", "least_life_s")
-        table[change.name] = replace(_changed(row, change, "life_s", "quiet_exempt"), doubt=doubt)
+        table[change.name] = replace(_changed(row, change, "life_s"), doubt=doubt)
     return table
 
 

@@ -198,6 +198,8 @@ class Line:
             if self.figures is not None:
                 self.figures.answered(seconds, event.now)
             self.watch.answered(self.name, status, seconds)
+        else:
+            self.watch.flagged(self.name, "late_answer")
         if meaning is not Disposition.OK:
             self._refused(event, meaning, nacked=nacked)
         if status not in FORM_REFUSED and self.health.answered(self.account, meaning):
@@ -216,8 +218,8 @@ class Line:
         elif event.status == Status.ESME_RMSGQFUL:
             # Full for one destination; for several within a round trip it is the account that is full (C2).
             self._full = [at for at in self._full if now - at <= max(self._round_trip, 0.1)] + [now]
-            if len(self._full) >= _QUEUES_FULL_TO_CUT:
-                self.capacity.pace.throttled(now, self._round_trip)
+            if len(self._full) >= _QUEUES_FULL_TO_CUT and self.capacity.pace.throttled(now, self._round_trip):
+                self.watch.flagged(self.name, "queues_full")
         elif meaning is Disposition.THR:
             if self.capacity.pace.throttled(now, self._round_trip):
                 self.watch.flagged(self.name, "throttled")

@@ -278,7 +278,7 @@ async def test_a_bind_that_may_not_submit_alarms_and_loses_nothing(
         await pair.settled(60)
         assert set(await states(pair)) <= {"queued", "on_wire"}
         assert {row["attempts"] for row in await pair.rows(MESSAGES)} <= {0, 1}
-        alarms = pair.core.metrics.link_losses.labels("sim", "main", "session_refuses_submits")._value.get()
+        alarms = pair.core.metrics.alarms.labels("sim", "main", "session_refuses_submits")._value.get()
         assert alarms >= 1
         assert len(submits(pair.sim)) < 200
         pair.sim.behave(answers=[{"status": "ROK"}])

@@ -28,7 +28,7 @@ def health(pair: Rig) -> str:
 
 def alarms(pair: Rig, kind: str) -> int:
     """How often an alarm of this kind was raised by the first bind."""
-    return int(pair.core.metrics.link_losses.labels("sim", "main", kind)._value.get())
+    return int(pair.core.metrics.alarms.labels("sim", "main", kind)._value.get())
 
 
 @pytest.mark.parametrize("status", ["RINVPASWD", "RINVSYSID", "RINVSYSTYP"])

@@ -20,7 +20,7 @@ def account(window: int = 10, **figures: object) -> dict[str, object]:
 
 def alarms(pair: Rig, kind: str, name: str = "sim") -> int:
     """How often an alarm of this kind was raised by an account's bind."""
-    return int(pair.core.metrics.link_losses.labels(name, "main", kind)._value.get())
+    return int(pair.core.metrics.alarms.labels(name, "main", kind)._value.get())
 
 
 async def all_end(pair: Rig, *states: str, within_s: float = 3_600) -> None:
