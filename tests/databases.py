@@ -6,6 +6,7 @@ and the modes are put back.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import shutil
@@ -73,6 +74,7 @@ def fresh_sqlite(folder: Path) -> str:
     """Return the URL of a new migrated SQLite database in `folder`: a copy of a template made once a worker."""
     if "path" not in _template:
         template = Path(tempfile.mkdtemp(prefix="sceau-sqlite-")) / "template.sqlite3"
+        atexit.register(shutil.rmtree, template.parent, ignore_errors=True)
         database = Database.at(f"sqlite:///{template}")
         migrate(database)
         connection = database.connect()
