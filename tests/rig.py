@@ -147,7 +147,7 @@ class Rig:
         outcome = await self.core.store.write(
             lambda tx: self.core.verifications.start(tx, app, "key_test", request, now)
         )
-        self.core.wake(outcome.queued, list(outcome.bells))
+        self.core.wake(outcome.queued, list(outcome.bells), outcome.on_air)
         return outcome
 
     async def check(
@@ -158,7 +158,15 @@ class Rig:
         outcome = await self.core.store.write(
             lambda tx: self.core.verifications.check(tx, app, case_id, entry, binding, "key_test", now)
         )
-        self.core.wake(outcome.queued, list(outcome.bells))
+        self.core.wake(outcome.queued, list(outcome.bells), outcome.on_air)
+        return outcome
+
+    async def call(self, what: str, case_id: str, *, app: str = APP) -> Outcome:
+        """Resend or cancel as the API would."""
+        method = getattr(self.core.verifications, what)
+        now = self.clock.now()
+        outcome: Outcome = await self.core.store.write(lambda tx: method(tx, app, case_id, "key_test", now))
+        self.core.wake(outcome.queued, list(outcome.bells), outcome.on_air)
         return outcome
 
     async def until(self, message_id: str, *states: str, within_s: float = 7_200) -> str:
@@ -218,7 +226,7 @@ async def rig(
     *,
     sim: Simulator | None = None,
     seed: int = 0,
-    bound: bool = True,
+    bound: int = 1,
     world: World | None = None,
     store: Store | None = None,
     dial: Callable[[Any, Simulator], OpenStream] | None = None,
@@ -228,8 +236,8 @@ async def rig(
 ) -> AsyncIterator[Rig]:
     """Run an engine on `database` against a simulator; leave by draining both, and check the invariants.
 
-    `world` is what a restart shares; `dial` makes a bind's stream of its own (settings of the bind, simulator); an
-    operator that is not `honest` calls delivered what is not.
+    It begins when `bound` lines are bound. `world` is what a restart shares; `dial` makes a bind's stream of its own
+    (settings of the bind, simulator); an operator that is not `honest` calls delivered what is not.
     """
     schedule_by(seed)
     shared = world is not None
@@ -246,21 +254,23 @@ async def rig(
 
         return open_stream if dial is None else dial(bind, operator)
 
-    core = await open_core(settings(**changed), store, clock, world.keyring, connect=connect)
-    async with trio.open_nursery() as nursery:
-        if not shared:
-            await nursery.start(operator.run)
-        await nursery.start(core.run)
-        pair = Rig(core, operator, clock)
-        if bound:
-            with trio.fail_after(600):
-                while not core.pool.bound():
-                    await trio.sleep(0.01)
-        yield pair
-        await core.stop(grace_s)
-        await check_invariants(pair, honest=honest, since=world.began)
-        nursery.cancel_scope.cancel()
-    await store.close()
+    try:
+        core = await open_core(settings(**changed), store, clock, world.keyring, connect=connect)
+        async with trio.open_nursery() as nursery:
+            if not shared:
+                await nursery.start(operator.run)
+            await nursery.start(core.run)
+            pair = Rig(core, operator, clock)
+            if bound:
+                with trio.fail_after(600):
+                    while core.pool.bound() < bound:
+                        await trio.sleep(0.01)
+            yield pair
+            await core.stop(grace_s)
+            await check_invariants(pair, honest=honest, since=world.began)
+            nursery.cancel_scope.cancel()
+    finally:
+        await store.close()
 
 
 async def check_invariants(pair: Rig, *, honest: bool = True, stopped: bool = True, since: int = 0) -> None:

@@ -12,6 +12,8 @@ from engine.transit.routing import (
     elsewhere,
     only_through,
     preferred,
+    sender_of,
+    without,
 )
 
 FORM = SenderForm(b"38123", 3, 0)
@@ -63,10 +65,20 @@ def test_a_second_submit_prefers_another_account_and_keeps_the_first_as_the_last
 
 
 def test_every_account_of_a_plan_is_tried_once_and_then_there_is_no_other() -> None:
-    """C6: a refusal that every account shares does not wander between them for ever."""
     plan = elsewhere(ROUTER, "fr/Sceau", "backup")
     assert plan is not None
     assert elsewhere(ROUTER, plan, "orange") is None
+
+
+def test_an_account_that_refused_is_never_taken_again_and_the_last_refusal_is_the_end() -> None:
+    """C6: a refusal that every account shares does not wander between them."""
+    plan = without(ROUTER, "fr/Sceau~orange", "backup")
+    assert plan == "fr/Sceau~orange^backup"
+    assert ROUTER.accounts(plan) == ("orange",)
+    assert sender_of(plan) == "Sceau"
+    assert without(ROUTER, plan, "orange") is None
+    assert only_through(plan, "orange") == "fr/Sceau=orange"
+    assert without(ROUTER, "fr/38123!reply", "reply") is None
 
 
 def test_a_part_of_a_long_message_goes_again_through_its_own_account_alone() -> None:

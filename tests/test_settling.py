@@ -25,8 +25,10 @@ from engine.transit.settling import (
 )
 
 NOW = 1_000_000 * SECOND
-NO_WAY_OUT = Retry(lambda _tally: None, lambda tally: f"{tally.route}=orange")
-ANOTHER = Retry(lambda tally: f"{tally.route}~orange", lambda tally: f"{tally.route}=orange")
+NO_WAY_OUT = Retry(lambda _tally: None, lambda _tally: None, lambda tally: f"{tally.route}=orange")
+ANOTHER = Retry(
+    lambda tally: f"{tally.route}~orange", lambda tally: f"{tally.route}^orange", lambda tally: f"{tally.route}=orange"
+)
 
 
 def message(**changed: Any) -> Tally:
@@ -116,7 +118,7 @@ def test_a_refusal_of_the_route_moves_the_message_to_another_account_and_a_perma
     """C6: CFG."""
     tally = message()
     answer(tally, Status.ESME_RINVSRCADR, Disposition.CFG, ANOTHER)
-    assert (tally.state, tally.route) == ("queued", "fr/Sceau~orange")
+    assert (tally.state, tally.route) == ("queued", "fr/Sceau^orange")
     tally = message()
     answer(tally, Status.ESME_RINVDSTADR, Disposition.PERM, ANOTHER)
     assert tally.state == "rejected"

@@ -59,13 +59,18 @@ class AccountRules:
     name: str
     id_style: IdStyle
     statuses: Mapping[int, Disposition]
-    elsewhere: Callable[[str], str | None]  # a plan, without this account
+    elsewhere: Callable[[str], str | None]  # a plan, with this account as its last resort
+    without: Callable[[str], str | None]  # a plan, never through this account
     only_here: Callable[[str], str]
 
     @property
     def retry(self) -> Retry:
         """Return the ways out as `settling` asks for them."""
-        return Retry(lambda tally: self.elsewhere(tally.route), lambda tally: self.only_here(tally.route))
+        return Retry(
+            lambda tally: self.elsewhere(tally.route),
+            lambda tally: self.without(tally.route),
+            lambda tally: self.only_here(tally.route),
+        )
 
 
 def apply_answers(

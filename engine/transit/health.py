@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.smpp.pdu import Disposition
 from engine.transit.classes import Lane
-from engine.transit.routing import Router, preferred
+from engine.transit.routing import Router, preferred, sender_of
 
 _FAILURES_TO_OPEN: Final = 5
 _FAILURES: Final = frozenset({Disposition.TMP, Disposition.TMP_ONCE})
@@ -129,7 +129,7 @@ class Health:
 
     def chosen(self, plan: str, lane: int) -> str | None:
         """Return the account that should carry the plan's messages of the lane now, or None: they wait."""
-        sender = plan.partition("/")[2].partition("!")[0].partition("~")[0].partition("=")[0]
+        sender = sender_of(plan)
         now = self.monotonic()
         bound = {line.account for line in self.lines.values() if lane in line.lanes}
         usable = frozenset(

@@ -9,7 +9,8 @@ from typing import Final
 
 UNLIMITED: Final = math.inf
 _CUT: Final = 0.5  # one multiplicative cut …
-_RECOVERY_PER_S: Final = 0.1  # … and additive recovery: a tenth of the contract each second, whole again within 10 s
+_RECOVERY_PER_S: Final = 0.105  # … and additive recovery: from the least, whole again within 10 s
+_PAUSE_S: Final = 0.5
 _LEAST: Final = 0.02
 _GROWTH_PER_S: Final = 0.1  # of an estimated rate, while nothing is throttled
 _ENDLESS: Final = 1e6
@@ -112,8 +113,8 @@ class Pace:
         self.now = now
         if self.rate == UNLIMITED:
             return
-        if self.factor < 1.0 and now - self._cut_at > 1.0:
-            self.factor = min(1.0, self.factor + _RECOVERY_PER_S * min(elapsed, now - self._cut_at - 1.0))
+        if self.factor < 1.0 and now - self._cut_at > _PAUSE_S:
+            self.factor = min(1.0, self.factor + _RECOVERY_PER_S * min(elapsed, now - self._cut_at - _PAUSE_S))
         elif self._estimated and self.factor >= 1.0:
             # An estimate made in a quiet moment was too low: it is raised until the operator throttles again.
             self.rate *= 1.0 + _GROWTH_PER_S * min(elapsed, 1.0)

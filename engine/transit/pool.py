@@ -35,7 +35,7 @@ from engine.transit.queue import Claimable
 from engine.transit.reading import Reader
 from engine.transit.references import LiveReferences
 from engine.transit.replying import JoinedReply, Joining
-from engine.transit.routing import Carrier, Route, Router, SenderForm, SenderRule, elsewhere, only_through
+from engine.transit.routing import Carrier, Route, Router, SenderForm, SenderRule, elsewhere, only_through, without
 from engine.transit.sender import Sender
 
 LANES: Final = {"otp": Lane.OTP, "transactional": Lane.TRANSACTIONAL, "bulk": Lane.BULK}
@@ -349,6 +349,7 @@ class Pool:
             IdStyle(account.id_style),
             account.dispositions,
             lambda plan: elsewhere(router, plan, account.name),
+            lambda plan: without(router, plan, account.name),
             lambda plan: only_through(plan, account.name),
         )
 

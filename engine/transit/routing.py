@@ -4,12 +4,16 @@ A message is given a *plan* when it is created: a route's name and a sender's, s
 only when it is sent, by health. Pure: settings in, names out; `Health` is asked by the sender.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-_WITHOUT: Final = "~"  # plan suffix, one for each account that was tried: not through it while another can
-_ONLY: Final = "="  # plan suffix: through this account alone
+# Plan suffixes, each with an account.
+_AVOID: Final = "~"  # it was tried: not through it while another can
+_WITHOUT: Final = "^"  # it refused: never through it
+_ONLY: Final = "="  # through it alone
+_SUFFIX: Final = re.compile(r"([~^=])([^~^=]+)")
 _REPLY: Final = "!reply"  # the answer must come home
 
 
@@ -119,12 +123,14 @@ class Router:
         return known
 
     def _accounts(self, plan: str) -> tuple[str, ...]:
-        base, _, only = plan.partition(_ONLY)
-        base, *tried = base.split(_WITHOUT)
-        able = self._able(base)
-        if only:
-            return tuple(name for name in able if name == only)
-        return (*(name for name in able if name not in tried), *(name for name in tried if name in able))
+        base, marks = _parts(plan)
+        only = next((name for mark, name in marks if mark == _ONLY), None)
+        if only is not None:
+            return tuple(name for name in self._able(base) if name == only)
+        refused = {name for mark, name in marks if mark == _WITHOUT}
+        able = [name for name in self._able(base) if name not in refused]
+        avoided = [name for mark, name in marks if mark == _AVOID]
+        return (*(name for name in able if name not in avoided), *(name for name in avoided if name in able))
 
     def _able(self, base: str) -> tuple[str, ...]:
         name, _, sender = base.partition("/")
@@ -146,16 +152,39 @@ class Router:
 
 def elsewhere(router: Router, plan: str, account: str) -> str | None:
     """Return the plan that prefers the accounts not tried yet, or None if this was the last of them."""
-    base, *tried = plan.partition(_ONLY)[0].split(_WITHOUT)
-    tried = [name for name in tried if name != account]
-    if all(name == account or name in tried for name in router.accounts(base)):
+    base, marks = _parts(plan)
+    marks = [(mark, name) for mark, name in marks if mark != _ONLY and name != account]
+    tried = {name for _, name in marks} | {account}
+    if tried.issuperset(router.accounts(base)):
         return None
-    return _WITHOUT.join((base, *tried, account))
+    return _plan(base, [*marks, (_AVOID, account)])
+
+
+def without(router: Router, plan: str, account: str) -> str | None:
+    """Return the plan that never leads through this account, which refused; None if it leads nowhere."""
+    base, marks = _parts(plan)
+    marks = [(mark, name) for mark, name in marks if mark != _ONLY and name != account]
+    left = _plan(base, [*marks, (_WITHOUT, account)])
+    return left if router.accounts(left) else None
 
 
 def only_through(plan: str, account: str) -> str:
     """Return the plan that leads through this account alone: parts of one message share reference and account."""
-    return f"{plan.partition(_ONLY)[0].partition(_WITHOUT)[0]}{_ONLY}{account}"
+    return _plan(_parts(plan)[0], [(_ONLY, account)])
+
+
+def sender_of(plan: str) -> str:
+    """Return the sender's name that a plan holds."""
+    return _parts(plan)[0].partition("/")[2].partition(_REPLY)[0]
+
+
+def _parts(plan: str) -> tuple[str, list[tuple[str, str]]]:
+    base = _SUFFIX.sub("", plan)
+    return base, _SUFFIX.findall(plan) if base != plan else []
+
+
+def _plan(base: str, marks: Sequence[tuple[str, str]]) -> str:
+    return base + "".join(mark + name for mark, name in marks)
 
 
 def preferred(accounts: Sequence[str], usable: frozenset[str]) -> str | None:

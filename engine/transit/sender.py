@@ -214,7 +214,7 @@ class Sender:
                 claimed = await self.store.write(claim, urgent=key.lane == Lane.OTP)
             except (StoreUnavailable, CommitUnknown):
                 # If the commit was lost the rows tell at the next start: they are in doubt, and nothing was written.
-                self.capacity.written(most, 0)
+                self._settle(most, 0, key.lane)
                 await trio.sleep(_PAUSE_S)
                 return
             if claimed.emptied:
@@ -227,6 +227,12 @@ class Sender:
             self.figures.failed += claimed.failed
             await self._write(claimed, most, key)
 
+    def _settle(self, promised: int, used: int, lane: int) -> None:
+        self.capacity.written(promised, used)
+        if used < promised:
+            # The other loop may have found no room because of what was promised here.
+            (self.room_bell if lane == Lane.OTP else self._code_bell).ring()
+
     async def _write(self, claimed: Claimed, promised: int, key: QueueKey) -> None:
         first: list[Submit] = []
         rest: list[Submit] = []
@@ -236,7 +242,7 @@ class Sender:
             rest += submits[take:]
         used = len(first)
         # Outstanding before the write: the first answers may be here before its end.
-        self.capacity.written(promised, used)
+        self._settle(promised, used, key.lane)
         if not used:
             return
         self._owe(key.lane, used)

@@ -121,7 +121,8 @@ class Tally:
 class Retry(NamedTuple):
     """What a route still offers: whether another account may carry the message, and after how many microseconds."""
 
-    elsewhere: Callable[[Tally], str | None]  # the plan without the present account, if that leaves one
+    elsewhere: Callable[[Tally], str | None]  # the plan that prefers accounts not tried, if there are any
+    without: Callable[[Tally], str | None]  # the plan without the present account, if that leaves one
     only_here: Callable[[Tally], str]  # the plan of the present account alone
 
 
@@ -227,13 +228,12 @@ def _refused(tally: Tally, disposition: Disposition, now: int, retry: Retry) -> 
             tally.route = retry.elsewhere(tally) or tally.route  # before its life ends here (C4)
         _back(tally, now)
         return
-    other = retry.elsewhere(tally)
     if disposition in _TEMPORARY_TRIES and tally.attempts < _TEMPORARY_TRIES[disposition]:
-        if other is not None:
-            tally.route = other
+        tally.route = retry.elsewhere(tally) or tally.route
         _wait(tally, now, SECOND << (tally.attempts - 1))
         return
-    if disposition is not Disposition.PERM and other is not None:
+    other = None if disposition is Disposition.PERM else retry.without(tally)
+    if other is not None:
         tally.route = other
         _requeue(tally, now)
         return

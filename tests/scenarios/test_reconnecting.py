@@ -36,7 +36,7 @@ async def test_wrong_credentials_are_tried_eight_times_an_hour_at_most(
     sqlite_database: Database, autojump_clock: Autojump, status: str
 ) -> None:
     """B6, users-ask 23: a try every five minutes at most, an alarm, and bound at once when told that it is mended."""
-    async with rig(sqlite_database, sim=refusing(status), bound=False) as pair:
+    async with rig(sqlite_database, sim=refusing(status), bound=0) as pair:
         one = await pair.send(ttl_s=86_400)
         await pair.settled(3_600)
         tries = binds(pair.sim)
@@ -66,7 +66,7 @@ async def test_a_refused_bind_backs_off_with_jitter_and_alarms_after_three(
     sqlite_database: Database, autojump_clock: Autojump
 ) -> None:
     """B7: 0x0D: waits of 5 to 10 s, 10 to 20 s, and so on up to five minutes."""
-    async with rig(sqlite_database, sim=refusing("RBINDFAIL"), bound=False) as pair:
+    async with rig(sqlite_database, sim=refusing("RBINDFAIL"), bound=0) as pair:
         await pair.settled(20)
         assert alarms(pair, "refused") == 0
         await pair.settled(1_800)
@@ -101,7 +101,7 @@ async def test_a_bind_that_is_never_answered_is_given_up_after_thirty_seconds(
 ) -> None:
     """B9: closed at 30 s, then tried again."""
     silent = simulator(link=Link(bind_response="never", session_init_s=600))
-    async with rig(sqlite_database, sim=silent, bound=False) as pair:
+    async with rig(sqlite_database, sim=silent, bound=0) as pair:
         await pair.settled(29)
         assert len(pair.sim.sessions) == 1
         await pair.settled(2.5)
@@ -137,7 +137,7 @@ async def test_ten_minutes_without_a_bind_cost_no_attempt_and_the_queue_leaves_w
     operator = simulator()
     operator.refuse_connections = True
     window = {"binds": {"main": bind_settings(window=100)}}
-    async with rig(database, sim=operator, bound=False, account=window) as pair:
+    async with rig(database, sim=operator, bound=0, account=window) as pair:
         await pair.send_many([f"Bonjour {number}" for number in range(1_000)], ttl_s=86_400)
         await pair.settled(600)
         rows = await pair.rows(MESSAGES)
@@ -158,7 +158,7 @@ async def test_a_code_whose_life_ends_while_nothing_is_bound_is_never_sent(
     """C4, G5: expired_before_send, though the bind comes back a moment later."""
     operator = simulator()
     operator.refuse_connections = True
-    async with rig(database, sim=operator, bound=False) as pair:
+    async with rig(database, sim=operator, bound=0) as pair:
         one = await pair.send(category="otp", ttl_s=60)
         await pair.settled(59)
         assert await pair.state(one) == "queued"
