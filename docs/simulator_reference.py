@@ -9,10 +9,12 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from smppsim import behaviour
-from smppsim.behaviour import AccountSettings, Behaviour, Bounds, Link, Outcome
+from smppsim.behaviour import Behaviour, Link
 from smppsim.control import control_app
+from smppsim.delays import Fixed
+from smppsim.outcomes import Outcome
 from smppsim.receipt_text import DIALECTS, ReceiptText
+from smppsim.scenario import AccountSettings, Bounds
 from smppsim.simulator import Simulator
 
 _HIDDEN: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
@@ -20,7 +22,7 @@ _HIDDEN: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 # What the code leaves to the name of a field.
 _MORE: Final = {
     "answers": "command_status of submit_sm_resp, one drawn by weight",
-    "unanswered_share": "of submits, taken and never answered",
+    "responses_lost": "of submits, taken and never answered",
     "response_delay": "before the answer",
     "drop": "lose the link around a submit; see below",
     "outcomes": "what becomes of an accepted message, one drawn by weight",
@@ -102,7 +104,7 @@ def _words(model: type[BaseModel]) -> dict[str, str]:
     """Return the string that stands below each field of a class, inherited ones included."""
     found: dict[str, str] = {}
     for base in reversed(model.__mro__):
-        if base.__module__ != behaviour.__name__:
+        if not base.__module__.startswith("smppsim."):
             continue
         [tree] = ast.parse(inspect.getsource(base)).body
         assert isinstance(tree, ast.ClassDef)
@@ -123,7 +125,7 @@ def _choices(schema: dict[str, Any], whole: dict[str, Any]) -> list[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_plain(one) for one in value) + "]"
-    if isinstance(value, behaviour.Fixed):
+    if isinstance(value, Fixed):
         return f"{value.seconds:g} s"
     if isinstance(value, BaseModel):
         set_ones = {name: one for name, one in value.model_dump(mode="json").items() if one is not None}

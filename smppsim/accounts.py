@@ -14,7 +14,8 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from engine.smpp.pdu import Status
-from smppsim.behaviour import AccountSettings, Behaviour, Link, Rule
+from smppsim.behaviour import Behaviour, Link
+from smppsim.scenario import AccountSettings, Rule
 from smppsim.session import Session
 
 if TYPE_CHECKING:

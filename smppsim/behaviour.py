@@ -1,132 +1,20 @@
-"""What the simulator shall do, as frozen data: outcomes by weight, delays, silences, drops, receipts, links.
+"""What the simulator shall do to messages and links, as frozen data with defaults of an operator on its best day.
 
-It decides nothing by itself but draws from its own distributions with the dice it is given. Settings files,
-the control API and tests write these values; `accounts`, `submission` and `delivery` obey them.
+It decides nothing by itself. Scenario files, the control API and tests write these values; `accounts`,
+`submission` and `delivery` obey them.
 """
 
-import random
-import re
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field
 
 from engine.smpp.pdu import Status
-from smppsim.receipt_text import MESSAGE_STATES, ReceiptText, read_receipt_text
-
-W = TypeVar("W", bound="Weighted")
-
-
-class Data(BaseModel):
-    """Immutable, and strict about names: a misspelt setting is an error, never a silent default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-def _read_status(value: object) -> object:
-    """A status as number, as `0x58`, or by its name with or without `ESME_`."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip().upper()
-    if re.fullmatch(r"0X[0-9A-F]{1,8}|[0-9]{1,10}", text):
-        return int(text, 0) if text.startswith("0X") else int(text)
-    named = getattr(Status, text if text.startswith("ESME_") else f"ESME_{text}", None)
-    if named is None:
-        raise ValueError("not a command status: write its number, 0x58 or ESME_RTHROTTLED")
-    return named
-
-
-CommandStatus = Annotated[int, BeforeValidator(_read_status), Field(ge=0, le=0xFFFF_FFFF)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Seconds = Annotated[float, Field(ge=0, le=31_536_000, allow_inf_nan=False)]
-
-
-class Fixed(Data):
-    """Always the same delay."""
-
-    kind: Literal["fixed"] = "fixed"
-    seconds: Seconds = 0.0
-
-    def draw(self, dice: random.Random) -> float:
-        """Seconds."""
-        return self.seconds
-
-
-class Uniform(Data):
-    """Any delay between two bounds, all equally likely."""
-
-    kind: Literal["uniform"] = "uniform"
-    low: Seconds = 0.0
-    high: Seconds
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Uniform":
-        if self.low > self.high:
-            raise ValueError("low is above high")
-        return self
-
-    def draw(self, dice: random.Random) -> float:
-        """Seconds."""
-        return dice.uniform(self.low, self.high)
-
-
-class Normal(Data):
-    """A bell curve, cut off at zero."""
-
-    kind: Literal["normal"] = "normal"
-    mean: Seconds
-    deviation: Seconds
-
-    def draw(self, dice: random.Random) -> float:
-        """Seconds."""
-        return max(0.0, dice.gauss(self.mean, self.deviation))
-
-
-def _read_delay(value: object) -> object:
-    return {"kind": "fixed", "seconds": value} if isinstance(value, (int, float)) else value
-
-
-Delay = Annotated[Annotated[Fixed | Uniform | Normal, Field(discriminator="kind")], BeforeValidator(_read_delay)]
-"""A delay; a bare number means fixed seconds."""
-
-NO_DELAY: Final = Fixed()
-
-
-class Weighted(Data):
-    """One of several possibilities."""
-
-    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
-
-
-class Answer(Weighted):
-    """A command_status for submit_sm_resp."""
-
-    status: CommandStatus = Status.ESME_ROK
-
-
-class Outcome(Weighted):
-    """What becomes of an accepted message: a final state and what its receipt says."""
-
-    state: Literal[tuple(MESSAGE_STATES)] = "delivered"  # type: ignore[valid-type]
-    err: Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,16}$")] | None = None
-    """`err:` of the receipt text; the state's usual value if absent."""
-    network_error: tuple[Annotated[int, Field(ge=0, le=255)], Annotated[int, Field(ge=0, le=65535)]] | None = None
-    """network_error_code: network type and error."""
-    reaches_handset: bool | None = None
-    """Whether the handset gets it; absent, only the state `delivered` does. An operator that lies says
-    delivered and reaches nobody."""
-
-    @property
-    def on_handset(self) -> bool:
-        """Whether the message appears on the handset."""
-        return self.state == "delivered" if self.reaches_handset is None else self.reaches_handset
-
-
-def choose(options: tuple[W, ...], dice: random.Random) -> W:
-    """One of `options` by weight; the dice are left alone when there is only one."""
-    if len(options) == 1:
-        return options[0]
-    return dice.choices(options, [option.weight for option in options])[0]
+from smppsim.data import CommandStatus, Data, Seconds, Share
+from smppsim.delays import NO_DELAY, Delay, Fixed
+from smppsim.message_ids import IdForm
+from smppsim.outcomes import Answer, Outcome
+from smppsim.receipt_text import ReceiptText, read_receipt_text
 
 
 class Cut(StrEnum):
@@ -151,29 +39,13 @@ class Drop(Data):
     share: Share = 1.0
 
 
-class IdForm(StrEnum):
-    """How a message id is written."""
-
-    decimal = "decimal"
-    padded = "padded"
-    """Decimal, zero-padded to ten digits."""
-    hex = "hex"
-    upper_hex = "upper_hex"
-    padded_hex = "padded_hex"
-    uuid = "uuid"
-    huge = "huge"
-    """Hexadecimal, above 2^63."""
-    huge_decimal = "huge_decimal"
-    """The same number in decimal."""
-
-
 class Behaviour(Data):
     """What happens to one submit_sm and its receipt. The defaults are an operator on its best day."""
 
     answers: Annotated[tuple[Answer, ...], Field(min_length=1)] = (Answer(),)
     response: Literal["given", "never", "hold", "ignored"] = "given"
     """`never`: taken but not answered; `hold`: taken, answered when released; `ignored`: as if it never came."""
-    unanswered_share: Share = 0.0
+    responses_lost: Share = 0.0
     response_delay: Delay = NO_DELAY
     queue_limit: Annotated[int, Field(ge=0)] | None = None
     """Undelivered messages of one destination above which submits get ESME_RMSGQFUL."""
@@ -239,55 +111,3 @@ class Link(Data):
     def changed(self, changes: dict[str, Any]) -> "Link":
         """A copy with `changes`, validated."""
         return Link.model_validate({**self.model_dump(exclude_unset=True), **changes})
-
-
-class Rule(Data):
-    """Other behaviour for some destinations: what it names replaces the account's, the rest stays."""
-
-    destination: Annotated[str, Field(min_length=1, max_length=64)]
-    """A pattern over the digits: `*` any, `?` one, `[1-3]` a set; `+` is ignored."""
-    behaviour: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _sound(self) -> "Rule":
-        Behaviour.model_validate(self.behaviour)
-        return self
-
-
-class AccountSettings(Data):
-    """One customer of the simulated operator."""
-
-    system_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,15}$")]
-    password: Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,64}$", repr=False)] = ""
-    numbers: tuple[str, ...] = ()
-    """Patterns of the numbers whose replies come to this account; without a match, the account that wrote last."""
-    behaviour: Behaviour = Behaviour()
-    link: Link = Link()
-    rules: tuple[Rule, ...] = ()
-    """The first rule that matches a destination wins."""
-
-
-class Bounds(Data):
-    """What the simulator keeps; the oldest goes first."""
-
-    messages: Annotated[int, Field(ge=1)] = 50_000
-    handset_parts: Annotated[int, Field(ge=1)] = 50_000
-    pdus: Annotated[int, Field(ge=0)] = 10_000
-    undelivered: Annotated[int, Field(ge=1)] = 200_000
-    """Messages and receipts on their way; above it submits get ESME_RMSGQFUL."""
-
-
-class SimulatorSettings(Data):
-    """Everything a run depends on besides its seed."""
-
-    accounts: tuple[AccountSettings, ...] = (
-        AccountSettings(system_id="demo", password="demo"),  # noqa: S106 - a toy on loopback
-    )
-    bounds: Bounds = Bounds()
-
-    @model_validator(mode="after")
-    def _distinct(self) -> "SimulatorSettings":
-        names = [account.system_id for account in self.accounts]
-        if len(set(names)) != len(names):
-            raise ValueError("two accounts have the same system_id")
-        return self

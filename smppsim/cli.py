@@ -1,6 +1,6 @@
 """The `smppsim` command: serve a simulated operator on loopback and say how to reach it.
 
-It reads options and a settings file, starts the simulator with the real clock, and prints; nothing else runs
+It reads options and a scenario file, starts the simulator with the real clock, and prints; nothing else runs
 it. `check` and the other doors of the simulator come beside `serve`.
 """
 
@@ -21,8 +21,9 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from smppsim.behaviour import AccountSettings, Behaviour, SimulatorSettings
+from smppsim.behaviour import Behaviour
 from smppsim.control import control_app
+from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
 
 _GC = 50_000, 20, 50
@@ -45,7 +46,7 @@ def serve(
     account: Annotated[
         list[str] | None, typer.Option(help="NAME:PASSWORD or NAME (a password is made up); repeatable.")
     ] = None,
-    settings: Annotated[
+    scenario: Annotated[
         Path | None, typer.Option(help="A TOML file: accounts, behaviour, links, rules, bounds.", exists=True)
     ] = None,
     seed: Annotated[int, typer.Option(help="Of every chance there is; the same seed, the same run.")] = 0,
@@ -63,7 +64,7 @@ def serve(
     """Serve an SMSC and its HTTP control API until interrupted."""
     try:
         behaviour = Behaviour.model_validate({"response_delay": response_delay, "receipt_delay": receipt_delay})
-        chosen = _read_settings(settings, account or [], behaviour)
+        chosen = _read_scenario(scenario, account or [], behaviour)
     except (ValidationError, tomllib.TOMLDecodeError) as error:
         typer.echo(_complaint(error), err=True)
         raise typer.Exit(2) from None
@@ -78,13 +79,13 @@ def serve(
 
 def _complaint(error: ValidationError | tomllib.TOMLDecodeError) -> str:
     if isinstance(error, tomllib.TOMLDecodeError):
-        return f"settings: {error}"
+        return f"scenario: {error}"
     rows = error.errors(include_url=False, include_context=False, include_input=False)
-    return "\n".join(f"settings: {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)
+    return "\n".join(f"scenario: {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)
 
 
-def _read_settings(file: Path | None, accounts: list[str], behaviour: Behaviour) -> SimulatorSettings:
-    """The file's settings and the accounts given as options; one account with a password of chance if neither."""
+def _read_scenario(file: Path | None, accounts: list[str], behaviour: Behaviour) -> Scenario:
+    """The file's scenario and the accounts given as options; one account with a password of chance if neither."""
     read: dict[str, Any] = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
     given = list(read.pop("accounts", []))
     for name, _, password in (text.partition(":") for text in accounts or ([] if given else ["demo"])):
@@ -92,14 +93,12 @@ def _read_settings(file: Path | None, accounts: list[str], behaviour: Behaviour)
         given.append(
             AccountSettings(system_id=name, password=password or secrets.token_urlsafe(6), behaviour=behaviour)
         )
-    return SimulatorSettings.model_validate({**read, "accounts": given})
+    return Scenario.model_validate({**read, "accounts": given})
 
 
-async def _serve(
-    settings: SimulatorSettings, seed: int, port: int, http_port: int, listen_any: bool, as_json: bool
-) -> None:
+async def _serve(scenario: Scenario, seed: int, port: int, http_port: int, listen_any: bool, as_json: bool) -> None:
     host = _ANY if listen_any else _LOOPBACK
-    simulator = Simulator(settings, seed=seed, wall=_wall)
+    simulator = Simulator(scenario, seed=seed, wall=_wall)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulator.run)
         smpp_port = await simulator.listen(host, port)
@@ -110,7 +109,7 @@ async def _serve(
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC)
-        _announce(settings, host, smpp_port, urls[0], seed, as_json)
+        _announce(scenario, host, smpp_port, urls[0], seed, as_json)
 
 
 async def _http(app: Any, config: Config, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
@@ -122,9 +121,9 @@ def _wall() -> int:
     return time.time_ns() // 1000  # noqa: TID251 - the simulator's own clock
 
 
-def _announce(settings: SimulatorSettings, host: str, port: int, http: str, seed: int, as_json: bool) -> None:
+def _announce(scenario: Scenario, host: str, port: int, http: str, seed: int, as_json: bool) -> None:
     if as_json:
-        accounts = [{"system_id": account.system_id, "password": account.password} for account in settings.accounts]
+        accounts = [{"system_id": account.system_id, "password": account.password} for account in scenario.accounts]
         line = {"host": host, "port": port, "http": http, "seed": seed, "accounts": accounts}
         print(json.dumps(line), flush=True)
         return
@@ -132,7 +131,7 @@ def _announce(settings: SimulatorSettings, host: str, port: int, http: str, seed
     table.add_row("SMPP", f"{host}:{port}")
     table.add_row("control API", f"{http}/docs")
     table.add_row("seed", str(seed))
-    for account in settings.accounts:
+    for account in scenario.accounts:
         table.add_row("account", f"{account.system_id} / {account.password}")
     Console().print(table)
 

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.smpp.errors import ProtocolError
 from smppsim.accounts import Account
-from smppsim.behaviour import CommandStatus, Cut, Data
+from smppsim.behaviour import Cut
+from smppsim.data import CommandStatus, Data
 from smppsim.handsets import InboxMessage, code_in
 from smppsim.session import Session
 from smppsim.simulator import NoRoute, Simulator

@@ -3,9 +3,24 @@
 Pure; the number itself comes from the message store.
 """
 
-from __future__ import annotations
+from enum import StrEnum
 
-from smppsim.behaviour import IdForm
+
+class IdForm(StrEnum):
+    """How a message id is written."""
+
+    decimal = "decimal"
+    padded = "padded"
+    """Decimal, zero-padded to ten digits."""
+    hex = "hex"
+    upper_hex = "upper_hex"
+    padded_hex = "padded_hex"
+    uuid = "uuid"
+    huge = "huge"
+    """Hexadecimal, above 2^63."""
+    huge_decimal = "huge_decimal"
+    """The same number in decimal."""
+
 
 _ABOVE_2_63 = 0x812FC74700000000
 _SPREAD = 0x9E3779B97F4A7C15  # odd, so that multiplying by it only permutes the 64-bit numbers

@@ -13,12 +13,14 @@ import trio
 
 from engine.smpp.pdu import DataSm, DeliverSm, Unbind
 from smppsim.accounts import Account
-from smppsim.behaviour import Cut, Outcome, Rule, SimulatorSettings
+from smppsim.behaviour import Cut
 from smppsim.delivery import Delivery
 from smppsim.handsets import InboxMessage, Part, code_in, handset_key, write_reply
 from smppsim.messages import Message
+from smppsim.outcomes import Outcome
 from smppsim.pdulog import LoggedPdu
 from smppsim.receipts import write_receipt
+from smppsim.scenario import Rule, Scenario
 from smppsim.server import Server
 from smppsim.session import Session
 from smppsim.smsc import Smsc
@@ -86,13 +88,13 @@ class Simulator:
 
     def __init__(
         self,
-        settings: SimulatorSettings | None = None,
+        scenario: Scenario | None = None,
         *,
         seed: int = 0,
         wall: Callable[[], int] | None = None,
     ) -> None:
         self._origin: float | None = None
-        self.smsc = Smsc(settings or SimulatorSettings(), seed, wall or self._own_wall)
+        self.smsc = Smsc(scenario or Scenario(), seed, wall or self._own_wall)
         self.server = Server(self.smsc)
         self.refuse_connections = False
         self._nursery: trio.Nursery | None = None
@@ -282,7 +284,7 @@ class Simulator:
         return len(links)
 
     def reset(self) -> None:
-        """Back to the settings: links closed, inboxes, log and counters empty, faults over. Ids go on."""
+        """Back to the scenario: links closed, inboxes, log and counters empty, faults over. Ids go on."""
         self.drop()
         smsc = self.smsc
         smsc.agenda.clear()
@@ -292,7 +294,7 @@ class Simulator:
         smsc.log.clear()
         for name in Stats.__slots__:
             setattr(smsc.stats, name, 0)
-        for settings in smsc.settings.accounts:
+        for settings in smsc.scenario.accounts:
             account = self.account(settings.system_id)
             account.reset(settings.behaviour, settings.link, settings.rules)
             account.waiting.clear()

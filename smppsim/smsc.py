@@ -45,11 +45,13 @@ from engine.smpp.pdu import (
 from engine.smpp.states import BOUND_BY, BindState, Side, allowed
 from smppsim.accounts import Account
 from smppsim.agenda import Agenda
-from smppsim.behaviour import Cut, Link, Outcome, SimulatorSettings
+from smppsim.behaviour import Cut, Link
 from smppsim.delivery import Deliveries
 from smppsim.handsets import Handsets
 from smppsim.messages import Messages
+from smppsim.outcomes import Outcome
 from smppsim.pdulog import PduLog
+from smppsim.scenario import Scenario
 from smppsim.session import Session
 from smppsim.stats import Stats
 from smppsim.submission import Submissions
@@ -62,9 +64,9 @@ _DELIVERED: Final = frozenset({commands.DELIVER_SM_RESP, commands.DATA_SM_RESP})
 class Smsc:
     """Every account, session and message of one simulated operator."""
 
-    def __init__(self, settings: SimulatorSettings, seed: int, wall: Callable[[], int]) -> None:
-        bounds = settings.bounds
-        self.settings = settings
+    def __init__(self, scenario: Scenario, seed: int, wall: Callable[[], int]) -> None:
+        bounds = scenario.bounds
+        self.scenario = scenario
         self.seed = seed
         self.wall = wall
         self.agenda = Agenda()
@@ -84,8 +86,8 @@ class Smsc:
             bounds.undelivered,
         )
         self.submissions.on_cut = self.cut
-        self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in settings.accounts}
-        for account in settings.accounts:
+        self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in scenario.accounts}
+        for account in scenario.accounts:
             self.handsets.alphabets[account.system_id] = account.link.alphabet
         self.sessions: dict[int, Session] = {}
         self.written: list[Session] = []

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from engine.smpp.errors import MalformedTime
 from engine.smpp.pdu import BODIES, Status, SubmitSm, commands, encode, encode_submit_sm_resp, parse_time
 from smppsim.agenda import Agenda
-from smppsim.behaviour import Behaviour, Cut, Outcome, choose
+from smppsim.behaviour import Behaviour, Cut
 from smppsim.delivery import Deliveries, Delivery
 from smppsim.messages import ENROUTE, Message, Messages
+from smppsim.outcomes import Outcome, choose
 from smppsim.receipts import is_asked_for, write_receipt
 from smppsim.session import Session
 from smppsim.stats import Stats
@@ -155,7 +156,7 @@ class Submissions:
         delay = behaviour.response_delay.draw(dice)
         wait = behaviour.receipt_delay.draw(dice) if message is not None else 0.0
         when = behaviour.receipt_when
-        if given == "never" or (given != "hold" and _happens(behaviour.unanswered_share, dice)):
+        if given == "never" or (given != "hold" and _happens(behaviour.responses_lost, dice)):
             self._stats.unanswered += 1
             if message is not None:
                 self._finish_after(message, now, delay + wait)

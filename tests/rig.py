@@ -29,7 +29,7 @@ from engine.transit import queue
 from engine.transit.backlog import QueueKey
 from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.queue import NewMessage
-from smppsim.behaviour import AccountSettings, Bounds, SimulatorSettings
+from smppsim.scenario import AccountSettings, Bounds, Scenario
 from smppsim.simulator import Simulator
 from tests.databases import hurry
 from tests.invariants import check_rows
@@ -57,7 +57,7 @@ def simulator(seed: int = 0, *, others: tuple[str, ...] = (), **account: Any) ->
     accounts = (AccountSettings(**given), *more)
     # Whatever reached a handset stays there: the invariants count all of it.
     bounds = Bounds(messages=200_000, handset_parts=200_000, pdus=50_000)
-    return Simulator(SimulatorSettings(accounts=accounts, bounds=bounds), seed=seed)
+    return Simulator(Scenario(accounts=accounts, bounds=bounds), seed=seed)
 
 
 def accounts(*names: str, routes: bool = True, **changed: Any) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from engine.store.doorway import Store
 from engine.store.moves import MESSAGE
 from engine.webhooks.signing import signature_header, signer
 from smppsim import cli as smppsim
-from smppsim.behaviour import SimulatorSettings
+from smppsim.scenario import Scenario
 from workflows.profiles import VerificationProfile
 
 ROOT = FOLDER.parent
@@ -211,7 +211,7 @@ def test_the_settings_that_are_shown_are_valid() -> None:
 
 def test_the_simulator_settings_that_are_shown_are_valid() -> None:
     [shown] = blocks(FOLDER / "simulator.md", "toml")
-    SimulatorSettings.model_validate(tomllib.loads(shown))
+    Scenario.model_validate(tomllib.loads(shown))
 
 
 def test_the_webhook_code_that_is_shown_tells_ours_from_others() -> None:

@@ -13,21 +13,12 @@ from pydantic import ValidationError
 
 from engine.smpp.pdu import Status
 from smppsim.agenda import Agenda
-from smppsim.behaviour import (
-    Answer,
-    Behaviour,
-    Fixed,
-    IdForm,
-    Link,
-    Normal,
-    Outcome,
-    Rule,
-    SimulatorSettings,
-    Uniform,
-    choose,
-)
-from smppsim.message_ids import write_id
+from smppsim.behaviour import Behaviour, Link
+from smppsim.delays import Fixed, Normal, Uniform
+from smppsim.message_ids import IdForm, write_id
+from smppsim.outcomes import Answer, Outcome, choose
 from smppsim.receipt_text import DIALECTS, MESSAGE_STATES, ReceiptFields, ReceiptText
+from smppsim.scenario import Rule, Scenario
 
 SAID = ReceiptFields(b"42", "delivered", None, 1_767_225_600_000_000, 1_767_225_665_000_000, b"hello")
 
@@ -75,7 +66,7 @@ def test_a_rule_and_a_settings_tree_are_checked_when_they_are_read() -> None:
     with pytest.raises(ValidationError):
         Rule(destination="336*", behaviour={"nonsense": 1})
     with pytest.raises(ValidationError):
-        SimulatorSettings.model_validate({"accounts": [{"system_id": "a"}, {"system_id": "a"}]})
+        Scenario.model_validate({"accounts": [{"system_id": "a"}, {"system_id": "a"}]})
     with pytest.raises(ValidationError):
         Link().changed({"window": 0})
 

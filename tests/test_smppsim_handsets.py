@@ -10,9 +10,10 @@ from trio.testing import MockClock
 
 from engine.smpp.pdu import BindTransceiver, DeliverSm, SubmitSm, Tag, encode
 from engine.smpp.text import Concatenation, TooManyParts, concat_of, join, read_part
-from smppsim.behaviour import AccountSettings, Link, SimulatorSettings
+from smppsim.behaviour import Link
 from smppsim.handsets import Handsets, code_in, write_reply
 from smppsim.pdulog import OUT, PduLog, without_password
+from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import NoRoute, Simulator
 from tests.smppsim_client import PHONE, Client, bound, long_submits, submit_sm
 
@@ -147,7 +148,7 @@ async def test_replies_find_their_account_by_number_then_by_the_last_message(
         AccountSettings(system_id="one", numbers=("3820*",)),
         AccountSettings(system_id="two"),
     )
-    simulator = Simulator(SimulatorSettings(accounts=accounts))
+    simulator = Simulator(Scenario(accounts=accounts))
     await nursery.start(simulator.run)
     handset = simulator.handset("+33612345600")
     with pytest.raises(NoRoute):

@@ -177,7 +177,7 @@ async def test_smpplibs_client_binds_sends_a_long_message_and_gets_its_receipts(
 async def test_serve_says_how_to_reach_it_and_ends_on_an_interrupt(tmp_path: Path) -> None:
     settings = tmp_path / "operator.toml"
     settings.write_text('[[accounts]]\nsystem_id = "demo"\npassword = "demo"\n[accounts.link]\nrate = 1\n')
-    command = [*SERVE, "--settings", str(settings), "--account", "second"]
+    command = [*SERVE, "--scenario", str(settings), "--account", "second"]
     process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True)  # noqa: ASYNC220 - it only forks
     with process:
         assert process.stdout is not None
@@ -203,7 +203,7 @@ def test_a_mistake_in_the_settings_names_its_field(tmp_path: Path) -> None:
         ("accounts = nonsense", "line 1"),
     ):
         (tmp_path / "operator.toml").write_text(text)
-        result = CliRunner().invoke(app, ["serve", "--settings", str(tmp_path / "operator.toml")])
+        result = CliRunner().invoke(app, ["serve", "--scenario", str(tmp_path / "operator.toml")])
         assert result.exit_code == 2
         assert complaint in result.stderr
 

@@ -39,7 +39,8 @@ from engine.smpp.pdu import (
     encode,
     tlv,
 )
-from smppsim.behaviour import Cut, SimulatorSettings
+from smppsim.behaviour import Cut
+from smppsim.scenario import Scenario
 from smppsim.simulator import Simulator
 from smppsim.smsc import Smsc
 from tests.smppsim_client import PHONE, SENDER, Bind, Client, bound, submit_sm
@@ -318,7 +319,7 @@ async def test_unexpected_responses_and_one_way_pdus_are_counted_and_not_answere
 @settings(max_examples=150)
 @given(st.data())
 def test_no_octets_whatever_raise(data: st.DataObject) -> None:
-    smsc = Smsc(SimulatorSettings(), 0, lambda: 1_767_225_600_000_000)
+    smsc = Smsc(Scenario(), 0, lambda: 1_767_225_600_000_000)
     session = smsc.connected("", 0.0)
     if data.draw(st.booleans()):
         smsc.receive(session, encode(BindTransceiver(b"demo", b"demo"), 1), 0.0)

@@ -26,7 +26,7 @@ from engine.smpp.pdu import (
     relative_validity,
     tlv,
 )
-from smppsim.behaviour import AccountSettings, SimulatorSettings
+from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
 from tests.smppsim_client import PHONE, Client, bound, submit_sm
 
@@ -132,7 +132,7 @@ async def test_a_message_may_be_taken_and_never_answered(autojump_clock: MockClo
 
 
 async def test_a_share_of_responses_is_swallowed(autojump_clock: MockClock, simulator: Simulator) -> None:
-    simulator.behave(unanswered_share=0.2)
+    simulator.behave(responses_lost=0.2)
     client = await bound(simulator)
     for _ in range(200):
         await client.send(submit_sm(registered_delivery=0))
@@ -228,7 +228,7 @@ async def test_the_queue_of_one_destination_is_full_while_another_has_room(
 
 
 async def test_what_is_on_its_way_is_bounded(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
-    settings = SimulatorSettings.model_validate({"bounds": {"undelivered": 5, "messages": 3}})
+    settings = Scenario.model_validate({"bounds": {"undelivered": 5, "messages": 3}})
     simulator = Simulator(settings)
     await nursery.start(simulator.run)
     simulator.behave(receipt_delay=10)
@@ -442,11 +442,11 @@ async def test_rules_change_behaviour_for_some_destinations_and_some_accounts(
     autojump_clock: MockClock, nursery: trio.Nursery
 ) -> None:
     accounts = tuple(AccountSettings(system_id=name, password="p") for name in ("one", "two"))
-    simulator = Simulator(SimulatorSettings(accounts=accounts))
+    simulator = Simulator(Scenario(accounts=accounts))
     await nursery.start(simulator.run)
     simulator.behave("one", "+336*9?", answers=[{"status": "0x0B"}])
     simulator.behave("one", receipts="never")
-    simulator.behave("one", "+336*9?", unanswered_share=0)
+    simulator.behave("one", "+336*9?", responses_lost=0)
     clients = [await bound(simulator, system_id=name, password="p") for name in ("one", "two")]
     statuses = [
         (await client.ask(submit_sm(destination=phone, registered_delivery=0)))[0].command_status
@@ -455,7 +455,7 @@ async def test_rules_change_behaviour_for_some_destinations_and_some_accounts(
     ]
     assert statuses == [Status.ESME_RINVDSTADR, 0, 0, 0]
     assert simulator.account("one").behaviour_for(b"33612345690").receipts == "never"
-    assert simulator.account("one").rules[0].behaviour.keys() == {"answers", "unanswered_share"}
+    assert simulator.account("one").rules[0].behaviour.keys() == {"answers", "responses_lost"}
 
 
 # -- redelivery -----------------------------------------------------------------------------------------------

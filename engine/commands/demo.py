@@ -116,7 +116,7 @@ class Demo:
         receiver = Receiver(self.clock)
         hook = await nursery.start(receiver.serve)
         _wait_like_a_network(laid_out.simulator)
-        simulating = ["serve", "--port", "0", "--settings", str(laid_out.simulator)]
+        simulating = ["serve", "--port", "0", "--scenario", str(laid_out.simulator)]
         async with child("smppsim", simulating, self.folder / "smppsim.log") as simulator:
             with self.steps.step("an operator starts: smppsim serve") as said:
                 operator = await simulator.line()

@@ -59,7 +59,7 @@ def init(
     else:
         typer.echo(f"an API key of {DEFAULT_APPLICATION}, with every scope, shown this once:")
         typer.echo(key)
-    typer.echo(f"now start the simulator:  {beside('smppsim')} serve --settings {laid_out.simulator}")
+    typer.echo(f"now start the simulator:  {beside('smppsim')} serve --scenario {laid_out.simulator}")
     typer.echo(f"and, beside it:           {beside('sceau')} serve")
 
 
@@ -165,7 +165,7 @@ def _account(password: str) -> Table:
 
 def _simulator_text(password: str) -> str:
     document = tomlkit.document()
-    document.add(tomlkit.comment("The account that sceau.toml binds to, for: smppsim serve --settings THIS_FILE"))
+    document.add(tomlkit.comment("The account that sceau.toml binds to, for: smppsim serve --scenario THIS_FILE"))
     accounts = tomlkit.aot()
     accounts.append(_table(system_id=_SYSTEM_ID, password=password))
     document.add("accounts", accounts)

@@ -47,7 +47,7 @@ def simulator_hint(settings: Settings) -> str | None:
     accounts = settings.data_dir / "simulator.toml"
     if not accounts.exists() or all(account.kind != "simulator" for account in settings.accounts):
         return None
-    return f"{beside('smppsim')} serve --settings {near(accounts)}"
+    return f"{beside('smppsim')} serve --scenario {near(accounts)}"
 
 
 def beside(command: str) -> str:

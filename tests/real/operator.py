@@ -42,7 +42,7 @@ async def operator(folder: Path, **behaviour: Any) -> AsyncIterator[Operator]:
     account = {"system_id": SYSTEM_ID, "password": PASSWORD, "behaviour": behaviour}
     settings = folder / "smppsim.toml"
     settings.write_text(tomlkit.dumps({"accounts": [account]}))
-    arguments = ["serve", "--port", "0", "--settings", str(settings), "--json"]
+    arguments = ["serve", "--port", "0", "--scenario", str(settings), "--json"]
     async with child("smppsim", arguments, folder / "smppsim.log") as process:
         said = await process.line()
         async with httpx2.AsyncClient(base_url=said["http"], trust_env=False, timeout=30) as control:

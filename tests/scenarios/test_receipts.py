@@ -12,7 +12,7 @@ import trio
 from engine.cases import timeline
 from engine.smpp.pdu import DeliverSmResp
 from engine.store.connections import Database
-from smppsim.behaviour import AccountSettings, SimulatorSettings
+from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
 from tests.rig import MESSAGES, PARTS, PHONE, RECEIPTS, Rig, World, bind_settings, rig
 
@@ -159,7 +159,7 @@ async def test_two_operators_that_issue_the_same_id_never_cross(database: Databa
         AccountSettings(system_id="sceau", password="secret08"),
         AccountSettings(system_id="other", password="secret08"),
     )  # fmt: skip
-    sim = Simulator(SimulatorSettings(accounts=accounts))
+    sim = Simulator(Scenario(accounts=accounts))
     tree = {
         "accounts": {
             name: {"kind": "simulator", "binds": {"main": bind_settings(system_id=system_id)}}

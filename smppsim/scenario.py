@@ -1,0 +1,63 @@
+"""A scenario: everything that a run of the simulator depends on besides its seed, as frozen data.
+
+It reads no file (`scenario_files` does) and runs nothing. The simulator is made of one.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from smppsim.behaviour import Behaviour, Link
+from smppsim.data import Data
+
+
+class Rule(Data):
+    """Other behaviour for some destinations: what it names replaces the account's, the rest stays."""
+
+    destination: Annotated[str, Field(min_length=1, max_length=64)]
+    """A pattern over the digits: `*` any, `?` one, `[1-3]` a set; `+` is ignored."""
+    behaviour: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _sound(self) -> "Rule":
+        Behaviour.model_validate(self.behaviour)
+        return self
+
+
+class AccountSettings(Data):
+    """One customer of the simulated operator."""
+
+    system_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,15}$")]
+    password: Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,64}$", repr=False)] = ""
+    numbers: tuple[str, ...] = ()
+    """Patterns of the numbers whose replies come to this account; without a match, the account that wrote last."""
+    behaviour: Behaviour = Behaviour()
+    link: Link = Link()
+    rules: tuple[Rule, ...] = ()
+    """The first rule that matches a destination wins."""
+
+
+class Bounds(Data):
+    """What the simulator keeps; the oldest goes first."""
+
+    messages: Annotated[int, Field(ge=1)] = 50_000
+    handset_parts: Annotated[int, Field(ge=1)] = 50_000
+    pdus: Annotated[int, Field(ge=0)] = 10_000
+    undelivered: Annotated[int, Field(ge=1)] = 200_000
+    """Messages and receipts on their way; above it submits get ESME_RMSGQFUL."""
+
+
+class Scenario(Data):
+    """Everything a run depends on besides its seed."""
+
+    accounts: tuple[AccountSettings, ...] = (
+        AccountSettings(system_id="demo", password="demo"),  # noqa: S106 - a toy on loopback
+    )
+    bounds: Bounds = Bounds()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> "Scenario":
+        names = [account.system_id for account in self.accounts]
+        if len(set(names)) != len(names):
+            raise ValueError("two accounts have the same system_id")
+        return self
