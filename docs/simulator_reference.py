@@ -3,21 +3,25 @@
 import ast
 import inspect
 import json
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from smppsim.behaviour import Behaviour, Link
 from smppsim.control import control_app
 from smppsim.delays import Fixed
+from smppsim.faults import AnyFault, Fault, OnAccount, OnFrames, OnLinks
 from smppsim.outcomes import Outcome
 from smppsim.receipt_text import DIALECTS, ReceiptText
 from smppsim.scenario import AccountSettings, Bounds
 from smppsim.simulator import Simulator
 
 _HIDDEN: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
+
+_HITS: Final = ((OnFrames, "PDUs"), (OnLinks, "links"), (OnAccount, "accounts"), (BaseModel, "everybody"))
 
 # What the code leaves to the name of a field.
 _MORE: Final = {
@@ -74,8 +78,28 @@ def control_block() -> str:
 
 
 def _fields(model: Any) -> str:
+    if model in (Fault, AnyFault):
+        return "a fault"
     assert issubclass(model, BaseModel)
     return ", ".join(f"`{name}`" for name in model.model_fields)
+
+
+def faults_block() -> str:
+    """Return every fault, whom it hits and what else it is told."""
+    lines = ["| `kind` | hits | is told | what happens |", "|---|---|---|---|"]
+    for fault in get_args(AnyFault):
+        base, hits = next(row for row in _HITS if issubclass(fault, row[0]))
+        own = {name: field for name, field in fault.model_fields.items() if name not in {"kind", *base.model_fields}}
+        told = ", ".join(_told(name, field) for name, field in own.items())
+        said = " ".join((fault.__doc__ or "").split())
+        lines.append(f"| `{fault.model_fields['kind'].default}` | {hits} | {told} | {said} |")
+    return "\n".join(lines)
+
+
+def _told(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return f"`{name}` (needed)"
+    return f"`{name}`" if field.default is None else f"`{name}` = {_plain(field.default)}"
 
 
 def behaviour_block() -> str:

@@ -39,8 +39,10 @@ class Account:
         self.waiting: deque[Delivery] = deque(maxlen=waiting)
         self.pending: Counter[bytes] = Counter()
         """Undelivered messages by destination, counted only where a `queue_limit` asks for it."""
-        self.refused_until = 0.0
-        self.refused_with = Status.ESME_ROK
+        self._refused_until = 0.0
+        self._refused_with = Status.ESME_ROK
+        self._refused_times: int | None = None
+        self.enquiries_ignored_until = 0.0
         self.throttled_until = 0.0
         self.throttled_share = 1.0
         self.submits = 0
@@ -99,15 +101,21 @@ class Account:
         self.behaviour, self.link, self._rules = behaviour, link, []
         for rule in reversed(rules):
             self.add_rule(rule)
-        self.refused_until = self.throttled_until = 0.0
+        self._refused_until = self.throttled_until = self.enquiries_ignored_until = 0.0
         self._ghosts.clear()
 
     # -- sessions -------------------------------------------------------------------------------------------
 
+    def refuse_binds(self, status: int, until: float, times: int | None) -> None:
+        """Refuse binds with `status` until an instant, at most `times`."""
+        self._refused_with, self._refused_until, self._refused_times = status, until, times
+
     def refuses_bind(self, now: float) -> int:
-        """The status that a bind with the right password gets at `now`, ESME_ROK if it may bind."""
-        if now < self.refused_until:
-            return self.refused_with
+        """The status that a bind with the right password gets at `now`, ESME_ROK if it may bind; it is counted."""
+        if now < self._refused_until and self._refused_times != 0:
+            if self._refused_times is not None:
+                self._refused_times -= 1
+            return self._refused_with
         if self.link.bind_status:
             return self.link.bind_status
         self._ghosts = [until for until in self._ghosts if until > now]
@@ -138,6 +146,10 @@ class Account:
             return None
         self._turn += 1
         return receivers[self._turn % len(receivers)]
+
+    def answers_enquiries(self, now: float) -> bool:
+        """Whether enquire_link gets its answer."""
+        return self.link.enquire_link == "answered" and now >= self.enquiries_ignored_until
 
     # -- limits ---------------------------------------------------------------------------------------------
 

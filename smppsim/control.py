@@ -4,7 +4,6 @@ It only calls the simulator and shows what it says; passwords are never shown. S
 unless told otherwise.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -17,16 +16,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.smpp.errors import ProtocolError
 from smppsim.accounts import Account
-from smppsim.behaviour import Cut
-from smppsim.data import CommandStatus, Data
+from smppsim.data import Data
+from smppsim.faults import Fault
 from smppsim.handsets import InboxMessage, code_in
 from smppsim.session import Session
 from smppsim.simulator import NoRoute, Simulator
 
 _LONGEST_WAIT_S = 30.0
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
-
-ForSeconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)]
 
 
 class Reply(Data):
@@ -48,42 +45,6 @@ class BehaviourChange(Data):
     link: dict[str, Any] = Field(default_factory=dict)
 
 
-class Target(Data):
-    """Which links a fault hits; nothing named means all."""
-
-    account: str | None = None
-    session: int | None = None
-
-
-class Drop(Target):
-    how: Cut = Cut.close
-
-
-class Mute(Target):
-    for_s: ForSeconds
-
-
-class Raw(Target):
-    hex: Annotated[str, Field(pattern=r"^([0-9a-fA-F]{2})+$", max_length=200_000)]
-
-
-class RefuseBinds(Data):
-    status: CommandStatus
-    for_s: ForSeconds
-    account: str | None = None
-
-
-class Ghost(Data):
-    for_s: ForSeconds
-    account: str | None = None
-
-
-class Throttle(Data):
-    for_s: ForSeconds
-    share: Annotated[float, Field(ge=0, le=1)] = 1.0
-    account: str | None = None
-
-
 def control_app(simulator: Simulator, *, any_host: bool = False) -> ASGIApp:
     """The ASGI application; `any_host` is for listeners beyond loopback."""
     app = FastAPIOffline(title="smppsim", description=__doc__, version="1")
@@ -91,7 +52,6 @@ def control_app(simulator: Simulator, *, any_host: bool = False) -> ASGIApp:
     app.add_exception_handler(ValidationError, _invalid)
     _looking(app, simulator)
     _changing(app, simulator)
-    _faults(app, simulator)
     return app if any_host else LocalNames(app)
 
 
@@ -214,50 +174,15 @@ def _changing(app: FastAPI, simulator: Simulator) -> None:
         simulator.release()
         return {"released": count}
 
+    @app.post("/faults", status_code=202)
+    async def faults(fault: Fault) -> dict[str, int]:
+        """Cause a fault; how many links or accounts it hits now."""
+        return {"hit": simulator.cause(fault)}
+
     @app.post("/reset", status_code=204)
     async def reset() -> None:
         """Back to the settings; links closed, everything kept forgotten."""
         simulator.reset()
-
-
-def _faults(app: FastAPI, simulator: Simulator) -> None:
-    def fault(name: str) -> Callable[[Callable[[Any], Awaitable[Any]]], Any]:
-        return app.post(f"/faults/{name}", status_code=202, name=name)
-
-    @fault("drop")
-    async def drop(fault: Drop) -> dict[str, int]:
-        """End links: close, reset, black_hole or stall."""
-        return {"links": simulator.drop(fault.account, fault.how, fault.session)}
-
-    @fault("mute")
-    async def mute(fault: Mute) -> dict[str, int]:
-        """Neither read nor write for a while."""
-        return {"links": simulator.mute(fault.for_s, fault.account, fault.session)}
-
-    @fault("unbind")
-    async def unbind(fault: Target) -> dict[str, int]:
-        """Send unbind without being asked."""
-        return {"links": simulator.unbind(fault.account, fault.session)}
-
-    @fault("raw")
-    async def raw(fault: Raw) -> dict[str, int]:
-        """Write any octets onto links."""
-        return {"links": simulator.send_raw(bytes.fromhex(fault.hex), fault.account, fault.session)}
-
-    @fault("refuse-binds")
-    async def refuse_binds(fault: RefuseBinds) -> None:
-        """Refuse binds with a status for a while."""
-        simulator.refuse_binds(fault.status, fault.for_s, fault.account)
-
-    @fault("ghost")
-    async def ghost(fault: Ghost) -> None:
-        """Lose the sessions and take them for alive for a while."""
-        simulator.ghost(fault.for_s, fault.account)
-
-    @fault("throttle")
-    async def throttle(fault: Throttle) -> None:
-        """Throttle submits for a while."""
-        simulator.throttle(fault.for_s, fault.share, fault.account)
 
 
 def _message(message: InboxMessage) -> dict[str, object]:

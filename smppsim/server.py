@@ -14,6 +14,7 @@ from typing import Final
 import trio
 
 from smppsim.behaviour import Cut
+from smppsim.mangling import Pause
 from smppsim.session import Session
 from smppsim.smsc import Smsc
 
@@ -111,14 +112,14 @@ class Server:
         while True:
             while len(session.outbox) > _OUTBOX_LIMIT:
                 await link.flushed.park()
-            await self._silence(session)
+            await self._deafness(session)
             try:
                 data = await stream.receive_some(_CHUNK)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 data = b""
             if not data:
                 break
-            await self._silence(session)
+            await self._deafness(session)
             smsc.receive(session, bytes(data), trio.current_time())
             self.stir()
         smsc.lost(session, trio.current_time())
@@ -130,6 +131,11 @@ class Server:
         if session.mute_until > trio.current_time():
             await trio.sleep_until(session.mute_until)
 
+    async def _deafness(self, session: Session) -> None:
+        await self._silence(session)
+        if session.reading_from > trio.current_time():
+            await trio.sleep_until(session.reading_from)
+
     async def _write(self, link: _Link) -> None:
         """Until the session is over and everything is written."""
         session, stream, outbox = link.session, link.stream, link.session.outbox
@@ -138,13 +144,17 @@ class Server:
                 await link.wake.park()
                 continue
             await self._silence(session)
-            data = b"".join(outbox)
-            outbox.clear()
+            data, then = session.take()
             try:
                 await stream.send_all(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 link.scope.cancel()
                 return
+            if isinstance(then, Pause):
+                await trio.sleep(then.seconds)
+            elif then is not None:
+                self._smsc.cut(session, then, trio.current_time())
+                self.stir()
             link.flushed.unpark_all()
         if session.cut is not Cut.close:
             link.scope.cancel()

@@ -7,11 +7,12 @@ PDU means. It shares no code with the engine's session, so that it can misbehave
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from engine.smpp.pdu import FrameBuffer, Pdu, commands, encode
 from engine.smpp.states import BindState
 from smppsim.behaviour import Cut
+from smppsim.mangling import Mangling, Pause, Step
 from smppsim.pdulog import IN, OUT, PduLog, without_password
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Session:
     __slots__ = (
         "_frames",
         "_log",
+        "_mangling",
         "_sequence",
         "_written",
         "account",
@@ -43,6 +45,7 @@ class Session:
         "outstanding",
         "over",
         "peer",
+        "reading_from",
         "ready",
         "state",
         "unanswered",
@@ -52,13 +55,15 @@ class Session:
         "widest",
     )
 
-    def __init__(self, number: int, peer: str, log: PduLog, written: list[Session], now: float) -> None:
+    def __init__(
+        self, number: int, peer: str, log: PduLog, mangling: Mangling, written: list[Session], now: float
+    ) -> None:
         self.number = number
         self.peer = peer
         self.state = BindState.OPEN
         self.account: Account | None = None
         self.version = 0x34
-        self.outbox: list[bytes] = []
+        self.outbox: list[Step] = []
         self.outstanding: dict[int, tuple[Delivery, float]] = {}
         """Our deliver_sm without an answer: sequence → what and when."""
         self.ready: deque[Delivery] = deque()
@@ -74,12 +79,15 @@ class Session:
         self.heard_at = now
         self.mute_until = 0.0
         """Until then nothing is read and nothing written."""
+        self.reading_from = 0.0
+        """Until then nothing is read."""
         self.cut: Cut | None = None
         """How the link shall end, once that is decided."""
         self.over = False
         """The operator has forgotten this session."""
         self._frames = FrameBuffer()
         self._log = log
+        self._mangling = mangling
         self._written = written
         self._sequence = 0
 
@@ -114,13 +122,38 @@ class Session:
         self._log.add((now, self.number, IN, frame))
 
     def write(self, frame: bytes, now: float) -> None:
-        """Put octets into the outbox; a black hole swallows them."""
+        """Send a PDU, or what the faults at work make of it."""
+        if self._mangling.active:
+            self._put(self._mangling.outgoing(frame, self, now), now)
+        else:
+            self.write_raw(frame, now)
+
+    def write_raw(self, octets: bytes, now: float) -> None:
+        """Put octets into the outbox as they are; a black hole swallows them."""
         if self.cut is Cut.black_hole or self.cut is Cut.stall or self.over:
             return
         if not self.outbox:
             self._written.append(self)
-        self.outbox.append(frame)
-        self._log.add((now, self.number, OUT, frame))
+        self.outbox.append(octets)
+        self._log.add((now, self.number, OUT, octets))
+
+    def _put(self, steps: list[Step], now: float) -> None:
+        octets = b"".join(step for step in steps if isinstance(step, bytes))
+        self.write_raw(octets, now)
+        if self.outbox:
+            self.outbox[-1:] = steps
+
+    def take(self) -> tuple[bytes, Pause | Cut | None]:
+        """The octets to write next, and what is to be done after them."""
+        outbox = self.outbox
+        for at, step in enumerate(outbox):
+            if not isinstance(step, bytes):
+                octets = b"".join(cast("list[bytes]", outbox[:at]))
+                del outbox[: at + 1]
+                return octets, step
+        octets = b"".join(cast("list[bytes]", outbox))
+        outbox.clear()
+        return octets, None
 
     def request(self, pdu: Pdu, now: float) -> int:
         """Send a request of ours; its sequence number."""

@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import trio
 
-from engine.smpp.pdu import DataSm, DeliverSm, Unbind
+from engine.smpp.pdu import DataSm, DeliverSm
 from smppsim.accounts import Account
-from smppsim.behaviour import Cut
 from smppsim.delivery import Delivery
+from smppsim.faults import AnyFault, Drop, RefuseConnections
 from smppsim.handsets import InboxMessage, Part, code_in, handset_key, write_reply
+from smppsim.injection import inject
 from smppsim.messages import Message
 from smppsim.outcomes import Outcome
 from smppsim.pdulog import LoggedPdu
@@ -96,7 +97,6 @@ class Simulator:
         self._origin: float | None = None
         self.smsc = Smsc(scenario or Scenario(), seed, wall or self._own_wall)
         self.server = Server(self.smsc)
-        self.refuse_connections = False
         self._nursery: trio.Nursery | None = None
         self._reference = 0
 
@@ -123,9 +123,14 @@ class Simulator:
             raise RuntimeError("the simulator is not running")
         return self._nursery
 
+    @property
+    def refuses_connections(self) -> bool:
+        """Whether clients are turned away by TCP."""
+        return trio.current_time() < self.smsc.refuses_connections_until
+
     def connect(self) -> trio.abc.HalfCloseableStream:
         """A client's end of a new connection in memory; ConnectionRefusedError while they are refused."""
-        if self.refuse_connections:
+        if self.refuses_connections:
             raise ConnectionRefusedError("the simulator refuses connections")
         from trio.testing import memory_stream_pair  # only runs in memory need it
 
@@ -150,7 +155,7 @@ class Simulator:
         return bound
 
     async def _accept(self, stream: trio.SocketStream) -> None:
-        if self.refuse_connections:
+        if self.refuses_connections:
             await trio.aclose_forcefully(stream)
         else:
             await self.server.serve_socket(stream)
@@ -224,69 +229,18 @@ class Simulator:
 
     # -- faults ---------------------------------------------------------------------------------------------
 
-    def _links(self, account: str | None, session: int | None) -> list[Session]:
-        if account is not None:
-            self.account(account)
-        return [
-            each
-            for each in self.sessions
-            if (account is None or (each.account is not None and each.account.system_id == account))
-            and (session is None or each.number == session)
-        ]
-
-    def drop(self, account: str | None = None, how: Cut | str = Cut.close, session: int | None = None) -> int:
-        """End links from our side; how many."""
-        links = self._links(account, session)
-        for each in links:
-            self.smsc.cut(each, Cut(how), trio.current_time())
+    def cause(self, fault: AnyFault) -> int:
+        """Cause a fault; how many links or accounts it hits now. KeyError for an unknown account."""
+        hit = inject(self.smsc, fault, trio.current_time())
         self.server.stir()
-        return len(links)
-
-    def mute(self, for_s: float, account: str | None = None, session: int | None = None) -> int:
-        """Neither read nor write for a while, then go on as if nothing had been."""
-        links = self._links(account, session)
-        for each in links:
-            each.mute_until = trio.current_time() + for_s
-        return len(links)
-
-    def unbind(self, account: str | None = None, session: int | None = None) -> int:
-        """Send unbind without being asked; the link closes after the answer."""
-        links = [each for each in self._links(account, session) if each.account is not None]
-        for each in links:
-            each.unbinding = True
-            each.request(Unbind(), trio.current_time())
-        self.server.stir()
-        return len(links)
-
-    def refuse_binds(self, status: int, for_s: float, account: str | None = None) -> None:
-        """Answer binds with `status` for a while."""
-        for each in self._accounts(account):
-            each.refused_until = trio.current_time() + for_s
-            each.refused_with = status
-
-    def ghost(self, for_s: float, account: str | None = None) -> None:
-        """Lose every session and take it for alive for a while: binds get 0x05."""
-        self.drop(account, Cut.reset)
-        self.refuse_binds(0x05, for_s, account)
-
-    def throttle(self, for_s: float, share: float = 1.0, account: str | None = None) -> None:
-        """Answer submits (a share of them) with ESME_RTHROTTLED for a while."""
-        for each in self._accounts(account):
-            each.throttled_until = trio.current_time() + for_s
-            each.throttled_share = share
-
-    def send_raw(self, octets: bytes, account: str | None = None, session: int | None = None) -> int:
-        """Write any octets, legal or not, onto links."""
-        links = self._links(account, session)
-        for each in links:
-            each.write(octets, trio.current_time())
-        self.server.stir()
-        return len(links)
+        return hit
 
     def reset(self) -> None:
         """Back to the scenario: links closed, inboxes, log and counters empty, faults over. Ids go on."""
-        self.drop()
         smsc = self.smsc
+        self.cause(Drop())
+        self.cause(RefuseConnections(for_s=0))
+        smsc.mangling.clear()
         smsc.agenda.clear()
         smsc.submissions.held.clear()
         smsc.messages.clear()
@@ -300,7 +254,6 @@ class Simulator:
             account.waiting.clear()
             account.pending.clear()
             smsc.handsets.alphabets[account.system_id] = account.link.alphabet
-        self.refuse_connections = False
         self.server.stir()
 
     # -- from the handsets ----------------------------------------------------------------------------------

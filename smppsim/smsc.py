@@ -48,6 +48,7 @@ from smppsim.agenda import Agenda
 from smppsim.behaviour import Cut, Link
 from smppsim.delivery import Deliveries
 from smppsim.handsets import Handsets
+from smppsim.mangling import Mangling
 from smppsim.messages import Messages
 from smppsim.outcomes import Outcome
 from smppsim.pdulog import PduLog
@@ -73,6 +74,8 @@ class Smsc:
         self.stats = Stats()
         self.log = PduLog(bounds.pdus)
         dice = random.Random(seed)  # noqa: S311 - reproducible by intent
+        self.mangling = Mangling(random.Random(f"{seed}:mangling"))  # noqa: S311 - reproducible by intent
+        self.refuses_connections_until = 0.0
         self.messages = Messages(dice.randrange(100_000_000, 900_000_000), bounds.messages)
         self.handsets = Handsets(bounds.handset_parts)
         self.deliveries = Deliveries(self.agenda, self.stats)
@@ -100,7 +103,7 @@ class Smsc:
         """A client has connected; it has `session_init_s` to bind (row H1)."""
         self._count += 1
         self.stats.connections += 1
-        session = Session(self._count, peer, self.log, self.written, now)
+        session = Session(self._count, peer, self.log, self.mangling, self.written, now)
         self.sessions[session.number] = session
         # Before the bind nobody knows whose link this is, so the shortest of all accounts' timers holds.
         patience = min(account.link.session_init_s for account in self.accounts.values())
@@ -153,6 +156,9 @@ class Smsc:
     def receive(self, session: Session, data: bytes, now: float) -> None:
         """Octets from a client. Nothing that they contain raises."""
         if session.is_cut():
+            return
+        if self.mangling.active and self.mangling.resets(session.pending + len(data), session, now):
+            self.cut(session, Cut.reset, now)
             return
         try:
             frames = session.feed(data, now)
@@ -224,7 +230,7 @@ class Smsc:
             case BindTransmitter() | BindReceiver() | BindTransceiver():
                 self._bind(session, header, pdu, now)
             case EnquireLink():
-                if account is None or account.link.enquire_link == "answered":
+                if account is None or account.answers_enquiries(now):
                     session.write(encode(EnquireLinkResp(), sequence), now)
             case SubmitSm() if account is not None:
                 self.submissions.submit(account, session, sequence, pdu, now)

@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.smpp.pdu import EnquireLink, EnquireLinkResp, GenericNack, Status, Unbind, commands, encode
+from engine.smpp.pdu import EnquireLink, GenericNack, Status, commands, encode
 from smppsim.control import control_app
 from smppsim.simulator import Simulator
 from tests.smppsim_client import bound, submit_sm
@@ -92,23 +92,33 @@ async def test_faults_are_caused_over_http(
     autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
 ) -> None:
     client = await bound(simulator)
-    raw = encode(GenericNack(), 0, 8).hex()
-    assert (await http.post("/faults/raw", json={"hex": raw})).json() == {"links": 1}
+
+    async def cause(**fault: object) -> httpx2.Response:
+        return await http.post("/faults", json=fault)
+
+    answer = await cause(kind="raw", hex=encode(GenericNack(), 0, 8).hex())
+    assert (answer.status_code, answer.json()) == (202, {"hit": 1})
     assert (await client.receive())[0].command_id == commands.GENERIC_NACK
-    await http.post("/faults/throttle", json={"for_s": 10})
+    await cause(kind="throttle", for_s=10)
     assert (await client.ask(submit_sm()))[0].command_status == Status.ESME_RTHROTTLED
-    await http.post("/faults/mute", json={"for_s": 10})
-    assert (await client.ask(EnquireLink()))[1] == EnquireLinkResp()
-    assert trio.current_time() == 10
-    assert (await http.post("/faults/unbind", json={})).json() == {"links": 1}
-    assert (await client.receive())[1] == Unbind()
-    assert (await http.post("/faults/drop", json={"account": "demo", "how": "reset"})).json() == {"links": 1}
-    assert await client.ended()
-    await http.post("/faults/refuse-binds", json={"status": "0x0D", "for_s": 5})
+    await cause(kind="wrong_sequence", command="enquire_link_resp", by=1)
+    assert (await client.ask(EnquireLink()))[0].sequence_number == 4
+    await cause(kind="refuse_binds", status="0x0D", for_s=5)
     assert simulator.account("demo").refuses_bind(trio.current_time()) == Status.ESME_RBINDFAIL
-    await http.post("/faults/ghost", json={"for_s": 5})
-    assert simulator.account("demo").refuses_bind(trio.current_time()) == Status.ESME_RALYBND
-    assert (await http.post("/faults/drop", json={"how": "gently"})).status_code == 422
+    await cause(kind="drop", account="demo", how="reset")
+    assert await client.ended()
+
+
+async def test_a_fault_that_does_not_exist_is_refused(simulator: Simulator, http: httpx2.AsyncClient) -> None:
+    for fault, status in (
+        ({"kind": "drop", "how": "gently"}, 422),
+        ({"kind": "flood"}, 422),
+        ({"kind": "nack", "command": "submit_sms_resp"}, 422),
+        ({"kind": "mute"}, 422),
+        ({"kind": "drop", "account": "nobody"}, 404),
+        ({"kind": "throttle", "account": "nobody", "for_s": 1}, 404),
+    ):
+        assert (await http.post("/faults", json=fault)).status_code == status
 
 
 async def test_sessions_accounts_pdus_and_counters_are_shown_without_secrets(

@@ -11,6 +11,7 @@ from trio.testing import MockClock
 from engine.smpp.pdu import BindTransceiver, DeliverSm, SubmitSm, Tag, encode
 from engine.smpp.text import Concatenation, TooManyParts, concat_of, join, read_part
 from smppsim.behaviour import Link
+from smppsim.faults import Throttle
 from smppsim.handsets import Handsets, code_in, write_reply
 from smppsim.pdulog import OUT, PduLog, without_password
 from smppsim.scenario import AccountSettings, Scenario
@@ -192,7 +193,7 @@ async def test_reset_forgets_everything_and_goes_back_to_the_settings(
 ) -> None:
     simulator.behave(answers=[{"status": 8}], destination="336*")
     simulator.behave(receipt_delay=60)
-    simulator.throttle(60)
+    simulator.cause(Throttle(for_s=60))
     client = await bound(simulator)
     await client.ask(submit_sm())
     simulator.reset()

@@ -20,7 +20,9 @@ import trio
 from typer.testing import CliRunner
 
 from engine.smpp.pdu import BindTransceiver, EnquireLink, EnquireLinkResp, SubmitSmResp
+from smppsim.behaviour import Cut
 from smppsim.cli import app
+from smppsim.faults import Drop, RefuseConnections
 from smppsim.simulator import Simulator
 from tests.smppsim_client import Client, submit_sm
 
@@ -66,11 +68,11 @@ async def test_the_simulator_listens_on_loopback_only(simulator: Simulator) -> N
 async def test_a_closed_link_ends_with_fin_and_a_reset_one_with_rst(simulator: Simulator) -> None:
     port = await simulator.listen()
     client = await bound_by_tcp(port)
-    simulator.drop(how="close")
+    simulator.cause(Drop(how=Cut.close))
     assert await client.ended()
     await client.stream.aclose()
     client = await bound_by_tcp(port)
-    simulator.drop(how="reset")
+    simulator.cause(Drop(how=Cut.reset))
     with pytest.raises(trio.BrokenResourceError):
         await client.frame()
     await client.stream.aclose()
@@ -111,7 +113,7 @@ async def test_refused_connections_and_garbage_leave_the_others_alone(simulator:
             while await scanner.receive_some():
                 pass
         await scanner.aclose()
-    simulator.refuse_connections = True
+    simulator.cause(RefuseConnections(for_s=1e6))
     refused = await trio.open_tcp_stream("127.0.0.1", port)
     assert await refused.receive_some() == b""
     await refused.aclose()

@@ -39,7 +39,9 @@ from engine.smpp.pdu import (
     encode,
     tlv,
 )
+from smppsim import faults
 from smppsim.behaviour import Cut
+from smppsim.faults import Drop, Ghost, Mute, Raw, RefuseBinds, RefuseConnections
 from smppsim.scenario import Scenario
 from smppsim.simulator import Simulator
 from smppsim.smsc import Smsc
@@ -142,7 +144,7 @@ async def test_a_lost_session_leaves_a_ghost_and_an_unbound_one_does_not(
 
 
 async def test_binds_are_refused_with_a_status_for_a_while(autojump_clock: MockClock, simulator: Simulator) -> None:
-    simulator.refuse_binds(Status.ESME_RINVSYSID, for_s=60)
+    simulator.cause(RefuseBinds(status=Status.ESME_RINVSYSID, for_s=60))
     client = Client(simulator.connect())
     assert (await client.ask(BindTransceiver(b"demo", b"demo")))[0].command_status == Status.ESME_RINVSYSID
     await trio.sleep(61)
@@ -240,7 +242,7 @@ async def test_an_unsolicited_unbind_still_lets_responses_through_and_then_close
     client = await bound(simulator)
     await client.send(submit_sm(registered_delivery=0))
     await simulator.until(lambda: simulator.stats.submits)
-    assert simulator.unbind() == 1
+    assert simulator.cause(faults.Unbind()) == 1
     header, pdu = await client.receive()
     assert isinstance(pdu, Unbind)
     assert isinstance((await client.receive())[1], SubmitSmResp)
@@ -340,7 +342,7 @@ async def test_a_dropped_link_ends_and_frees_its_place(
     autojump_clock: MockClock, simulator: Simulator, how: Cut
 ) -> None:
     client = await bound(simulator)
-    assert simulator.drop(how=how) == 1
+    assert simulator.cause(Drop(how=how)) == 1
     assert await client.ended()
     assert simulator.account("demo").sessions == []
     assert simulator.stats.sessions_lost == 1
@@ -351,7 +353,7 @@ async def test_a_silent_link_stands_and_answers_nothing(
     autojump_clock: MockClock, simulator: Simulator, how: Cut
 ) -> None:
     client = await bound(simulator)
-    simulator.drop("demo", how)
+    simulator.cause(Drop(account="demo", how=how))
     await client.send(EnquireLink())
     await client.send(submit_sm())
     assert await client.nothing_for(3600)
@@ -361,25 +363,25 @@ async def test_a_silent_link_stands_and_answers_nothing(
 
 async def test_a_muted_link_goes_on_as_if_nothing_had_been(autojump_clock: MockClock, simulator: Simulator) -> None:
     client = await bound(simulator)
-    simulator.mute(20)
+    simulator.cause(Mute(for_s=20))
     assert (await client.ask(EnquireLink()))[1] == EnquireLinkResp()
     assert trio.current_time() == 20
 
 
 async def test_faults_hit_the_links_they_name(autojump_clock: MockClock, simulator: Simulator) -> None:
     one, two = await bound(simulator), await bound(simulator)
-    assert simulator.drop(session=simulator.sessions[0].number) == 1
+    assert simulator.cause(Drop(session=simulator.sessions[0].number)) == 1
     assert await one.ended()
     assert (await two.ask(EnquireLink()))[1] == EnquireLinkResp()
     with pytest.raises(KeyError):
-        simulator.drop("nobody")
+        simulator.cause(Drop(account="nobody"))
 
 
 async def test_a_ghost_account_answers_already_bound_for_a_while(
     autojump_clock: MockClock, simulator: Simulator
 ) -> None:
     client = await bound(simulator)
-    simulator.ghost(120)
+    simulator.cause(Ghost(for_s=120))
     assert await client.ended()
     again = Client(simulator.connect())
     assert (await again.ask(BindTransceiver(b"demo", b"demo")))[0].command_status == Status.ESME_RALYBND
@@ -388,14 +390,14 @@ async def test_a_ghost_account_answers_already_bound_for_a_while(
 
 
 async def test_connections_can_be_refused(autojump_clock: MockClock, simulator: Simulator) -> None:
-    simulator.refuse_connections = True
+    simulator.cause(RefuseConnections(for_s=1e6))
     with pytest.raises(ConnectionRefusedError):
         simulator.connect()
 
 
 async def test_any_octets_can_be_written_onto_a_link(autojump_clock: MockClock, simulator: Simulator) -> None:
     client = await bound(simulator)
-    simulator.send_raw(encode(GenericNack(), 0, Status.ESME_RSYSERR))
+    simulator.cause(Raw.of(encode(GenericNack(), 0, Status.ESME_RSYSERR)))
     header, _ = await client.receive()
     assert (header.command_id, header.sequence_number) == (commands.GENERIC_NACK, 0)
 

@@ -26,6 +26,7 @@ from engine.smpp.pdu import (
     relative_validity,
     tlv,
 )
+from smppsim.faults import Throttle
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
 from tests.smppsim_client import PHONE, Client, bound, submit_sm
@@ -206,7 +207,7 @@ async def test_no_second_takes_more_than_the_rate(autojump_clock: MockClock, sim
 
 
 async def test_a_throttle_window_opens_and_closes(autojump_clock: MockClock, simulator: Simulator) -> None:
-    simulator.throttle(30)
+    simulator.cause(Throttle(for_s=30))
     client = await bound(simulator)
     assert (await client.ask(submit_sm()))[0].command_status == Status.ESME_RTHROTTLED
     await trio.sleep(30)

@@ -9,6 +9,7 @@ import trio
 from engine.smpp.pdu import DeliverSm
 from engine.store.connections import Database
 from engine.transit.intake import Arrival, Inbox
+from smppsim.faults import Mute
 from tests.rig import MESSAGES, PHONE, RECEIPTS, bind_settings, rig, simulator
 
 COUNT = 2_000
@@ -28,7 +29,7 @@ async def test_a_flood_of_receipts_is_taken_in_whole_and_a_code_passes(
         await pair.send_many([f"Bonjour {number}" for number in range(COUNT)], category="marketing", ttl_s=86_400)
         await operator.until(lambda: operator.stats.submits == COUNT)
         await pair.settled(1)
-        operator.mute(OUTAGE_S)
+        operator.cause(Mute(for_s=OUTAGE_S))
         await operator.until(lambda: operator.stats.deliveries_acknowledged or operator.stats.deliveries_refused)
         assert (await pair.verify("+33612345679")).code == "created"
         asked = trio.current_time()

@@ -17,6 +17,7 @@ from engine.store.transaction import Tx
 from engine.transit.intake import Arrival, Inbox, Intake
 from engine.transit.lines import Line, Watch
 from engine.transit.replaying import replay
+from smppsim.faults import Drop
 from tests.rig import EVENTS, MESSAGES, PARTS, PHONE, RECEIPTS, REPLIES, Rig, rig
 from tests.weather import WeatherStore
 
@@ -112,7 +113,7 @@ async def test_a_lost_response_brings_the_delivery_again_and_makes_one_event(
         pair.sim.handset(PHONE).reply("OUI", to="38123")
         pair.sim.receipt(next(iter(pair.sim.smsc.messages)), "delivered")
         await pair.until(message_id, "delivered")
-        pair.sim.drop()
+        pair.sim.cause(Drop())
         intake.acknowledge = lambda answers, session: acknowledge(line, answers, session)
         await pair.settled(90)
         assert pair.sim.stats.redelivered == 2

@@ -17,6 +17,9 @@ from engine.smpp.pdu import (
     encode,
 )
 from engine.store.connections import Database
+from smppsim import faults
+from smppsim.behaviour import Cut
+from smppsim.faults import Drop, Raw
 from smppsim.pdulog import OUT
 from tests.rig import MESSAGES, PARTS, Rig, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, Breaking, binds, breaking, enquiries, seen, submits
@@ -39,7 +42,7 @@ async def test_a_link_that_goes_silent_under_submits_is_dropped_and_its_messages
 ) -> None:
     """B1, users-ask 21: no RST; detected within 20 s, in-flight marked, rebound."""
     async with rig(sqlite_database, account=account(timers=QUICK)) as pair:
-        pair.sim.drop(how="black_hole")
+        pair.sim.cause(Drop(how=Cut.black_hole))
         cut_at = trio.current_time()
         ids = await pair.send_many([f"Bonjour {number}" for number in range(5)])
         while len(binds(pair.sim)) < 2:
@@ -55,7 +58,7 @@ async def test_an_idle_link_that_goes_silent_is_found_out_by_enquire_link(
 ) -> None:
     """B1, users-ask 21: enquire 10 s, answer due in 5 s, two misses: within 20 s."""
     async with rig(sqlite_database, account=account(timers=QUICK)) as pair:
-        pair.sim.drop(how="black_hole")
+        pair.sim.cause(Drop(how=Cut.black_hole))
         cut_at = trio.current_time()
         while len(binds(pair.sim)) < 2:
             await trio.sleep(0.1)
@@ -84,7 +87,7 @@ async def test_an_unbind_of_the_smsc_is_answered_at_once_and_late_responses_stil
         pair.sim.behave(response="hold")
         ids = await pair.send_many([f"Bonjour {number}" for number in range(20)])
         await pair.sim.until(lambda: len(pair.sim.held) == 20)
-        pair.sim.unbind()
+        pair.sim.cause(faults.Unbind())
         asked_at = trio.current_time()
         # The simulator closes at the answer; an SMSC that keeps its word gives the responses that it owes first.
         pair.sim.release()
@@ -106,7 +109,7 @@ async def test_a_link_closed_without_a_word_puts_all_ten_outstanding_in_doubt(
         pair.sim.behave(response="never", receipts="never")
         await pair.send_many([f"Bonjour {number}" for number in range(10)], category="marketing")
         await pair.sim.until(lambda: pair.sim.stats.submits == 10)
-        pair.sim.drop()
+        pair.sim.cause(Drop())
         await pair.settled(1)
         rows = await pair.rows(MESSAGES)
         assert [row["state"] for row in rows] == ["in_doubt"] * 10
@@ -162,7 +165,7 @@ async def test_a_response_nobody_asked_for_changes_nothing(sqlite_database: Data
         pair.sim.behave(response="hold")
         one = await pair.send()
         await pair.sim.until(lambda: pair.sim.held)
-        pair.sim.send_raw(encode(SubmitSmResp(message_id=b"77"), 4_000) + encode(DeliverSmResp(), 4_001))
+        pair.sim.cause(Raw.of(encode(SubmitSmResp(message_id=b"77"), 4_000) + encode(DeliverSmResp(), 4_001)))
         await pair.settled(1)
         assert await pair.state(one) == "on_wire"
         pair.sim.release()
@@ -213,7 +216,7 @@ async def test_of_two_responses_the_first_counts_and_receipts_match_either_id(
         one = await pair.send()
         await pair.until(one, "accepted")
         [submit] = submits(pair.sim)
-        pair.sim.send_raw(encode(SubmitSmResp(message_id=b"4711"), submit.sequence))
+        pair.sim.cause(Raw.of(encode(SubmitSmResp(message_id=b"4711"), submit.sequence)))
         await pair.settled(1)
         assert await pair.events_of(one) == ["message.accepted"]
         [taken] = pair.sim.smsc.messages
@@ -229,7 +232,7 @@ async def test_a_response_of_another_kind_is_no_acceptance(database: Database, a
         one = await pair.send(category="marketing")
         await pair.sim.until(lambda: pair.sim.stats.submits)
         [submit] = submits(pair.sim)
-        pair.sim.send_raw(encode(DeliverSmResp(), submit.sequence))
+        pair.sim.cause(Raw.of(encode(DeliverSmResp(), submit.sequence)))
         await pair.until(one, "in_doubt", within_s=5)
         assert (await pair.message(one))["doubts"] == 1
 
@@ -246,7 +249,7 @@ async def test_a_submit_that_is_nacked_is_tried_once_more_at_most(
         with trio.move_on_after(600):
             while True:
                 await pair.sim.until(lambda: pair.sim.stats.submits > nacked)  # noqa: B023
-                pair.sim.send_raw(encode(GenericNack(), submits(pair.sim)[nacked].sequence, status))
+                pair.sim.cause(Raw.of(encode(GenericNack(), submits(pair.sim)[nacked].sequence, status)))
                 nacked += 1
         assert nacked <= 2
         row = await pair.message(one)
@@ -262,7 +265,7 @@ async def test_a_nack_without_a_number_ends_the_session_and_doubts_what_was_on_i
         pair.sim.behave(response="never", receipts="never")
         await pair.send_many([f"Bonjour {number}" for number in range(5)], category="marketing")
         await pair.sim.until(lambda: pair.sim.stats.submits == 5)
-        pair.sim.send_raw(encode(GenericNack(), 0, Status.ESME_RINVCMDLEN))
+        pair.sim.cause(Raw.of(encode(GenericNack(), 0, Status.ESME_RINVCMDLEN)))
         await pair.settled(30)
         assert await states(pair) == ["in_doubt"] * 5
         assert len(binds(pair.sim)) == 2
@@ -293,7 +296,7 @@ async def test_outbind_and_alert_notification_are_not_answered(
     """B24, B25: off by default; nothing is sent back, the session goes on."""
     async with rig(sqlite_database) as pair:
         before = len(pair.sim.pdus)
-        pair.sim.send_raw(encode(Outbind(system_id=b"x", password=b"y"), 1) + encode(AlertNotification(), 2))
+        pair.sim.cause(Raw.of(encode(Outbind(system_id=b"x", password=b"y"), 1) + encode(AlertNotification(), 2)))
         await pair.settled(2)
         assert [row for row in pair.sim.pdus[before:] if row.direction != OUT] == []
         one = await pair.send()

@@ -12,6 +12,7 @@ import trio
 from engine.cases import timeline
 from engine.smpp.pdu import DeliverSmResp
 from engine.store.connections import Database
+from smppsim.faults import Throttle
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
 from tests.rig import MESSAGES, PARTS, PHONE, RECEIPTS, Rig, World, bind_settings, rig
@@ -216,7 +217,7 @@ async def test_intermediate_reports_come_and_go_and_one_final_event_is_told(
 ) -> None:
     """D9, D10, users-ask 6, 7: throttled twice, then enroute, accepted, delivered, and a contradiction."""
     async with rig(database) as pair:
-        pair.sim.throttle(1.0)
+        pair.sim.cause(Throttle(for_s=1.0))
         pair.sim.behave(receipts="never")
         message_id = await pair.send()
         await pair.until(message_id, "accepted")

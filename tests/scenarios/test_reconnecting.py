@@ -10,6 +10,7 @@ import trio
 from engine.clock import SECOND
 from engine.store.connections import Database
 from smppsim.behaviour import Link
+from smppsim.faults import Drop, Ghost, RefuseConnections
 from smppsim.simulator import Simulator
 from tests.rig import MESSAGES, Rig, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, binds, busiest, submits
@@ -84,7 +85,7 @@ async def test_a_ghost_of_our_session_is_waited_out_and_never_taken_for_a_bind(
 ) -> None:
     """B8, users-ask 22: the slot is free after 120 s: bound by 180 s, no hammering, not one submit before."""
     async with rig(database) as pair:
-        pair.sim.ghost(for_s=120)
+        pair.sim.cause(Ghost(for_s=120))
         lost_at = trio.current_time()
         await pair.settled(1)
         one = await pair.send()
@@ -120,7 +121,7 @@ async def test_a_hundred_binds_lost_together_come_back_a_few_each_second(
         while pair.core.pool.bound() < 100:
             await trio.sleep(0.5)
         lost_at = trio.current_time()
-        pair.sim.drop()
+        pair.sim.cause(Drop())
         await trio.sleep(0.1)
         while pair.core.pool.bound() < 100:
             await trio.sleep(0.5)
@@ -135,14 +136,14 @@ async def test_ten_minutes_without_a_bind_cost_no_attempt_and_the_queue_leaves_w
 ) -> None:
     """C9, users-ask 18: 1,000 queued; nothing is claimed while unbound."""
     operator = simulator()
-    operator.refuse_connections = True
+    operator.cause(RefuseConnections(for_s=1e6))
     window = {"binds": {"main": bind_settings(window=100)}}
     async with rig(database, sim=operator, bound=0, account=window) as pair:
         await pair.send_many([f"Bonjour {number}" for number in range(1_000)], ttl_s=86_400)
         await pair.settled(600)
         rows = await pair.rows(MESSAGES)
         assert {(row["state"], row["attempts"], row["throttles"]) for row in rows} == {("queued", 0, 0)}
-        operator.refuse_connections = False
+        operator.cause(RefuseConnections(for_s=0))
         while not binds(operator):
             await trio.sleep(0.1)
         await trio.sleep(2)
@@ -157,7 +158,7 @@ async def test_a_code_whose_life_ends_while_nothing_is_bound_is_never_sent(
 ) -> None:
     """C4, G5: expired_before_send, though the bind comes back a moment later."""
     operator = simulator()
-    operator.refuse_connections = True
+    operator.cause(RefuseConnections(for_s=1e6))
     async with rig(database, sim=operator, bound=0) as pair:
         one = await pair.send(category="otp", ttl_s=60)
         await pair.settled(59)
@@ -166,6 +167,6 @@ async def test_a_code_whose_life_ends_while_nothing_is_bound_is_never_sent(
         row = await pair.message(one)
         assert row["reason"] == "expired_before_send"
         assert row["final_at"] - row["expires_at"] <= 2 * SECOND
-        operator.refuse_connections = False
+        operator.cause(RefuseConnections(for_s=0))
         await pair.settled(120)
         assert not submits(operator)

@@ -9,6 +9,7 @@ import trio
 
 from engine.smpp.pdu import Status, SubmitSmResp, Tag, encode
 from engine.store.connections import Database
+from smppsim.faults import Raw, Throttle
 from tests.rig import MESSAGES, PARTS, Rig, accounts, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, busiest, submits, texts
 
@@ -91,10 +92,10 @@ async def test_full_queues_of_several_destinations_within_a_round_trip_slow_the_
 async def test_five_hundred_throttles_cost_no_attempt(sqlite_database: Database, autojump_clock: Autojump) -> None:
     """C3: throttled 500 times, then OK: delivered with attempts = 1."""
     async with rig(sqlite_database, account=account(rate=1_000)) as pair:
-        pair.sim.throttle(for_s=1e6)
+        pair.sim.cause(Throttle(for_s=1e6))
         one = await pair.send(ttl_s=86_400)
         await pair.sim.until(lambda: pair.sim.stats.throttled >= 500)
-        pair.sim.throttle(for_s=0)
+        pair.sim.cause(Throttle(for_s=0))
         await pair.until(one, "delivered")
         row = await pair.message(one)
         assert row["attempts"] == 1
@@ -108,7 +109,7 @@ async def test_a_code_that_is_throttled_moves_to_another_account_before_its_life
     """C4: fails over early; without another account it expires and is never sent after its life."""
     operator = simulator(others=("spare",))
     async with rig(database, sim=operator, bound=2, **accounts("sceau", "spare", sceau={"rate": 100})) as pair:
-        operator.throttle(for_s=600, account="sceau")
+        operator.cause(Throttle(for_s=600, account="sceau"))
         began = trio.current_time()
         one = await pair.send(category="otp", ttl_s=60)
         await pair.until(one, "delivered", within_s=10)
@@ -121,7 +122,7 @@ async def test_a_throttled_code_without_another_account_expires_unsent(
 ) -> None:
     """C4: never submitted after expiry."""
     async with rig(database, account=account(rate=100)) as pair:
-        pair.sim.throttle(for_s=600)
+        pair.sim.cause(Throttle(for_s=600))
         one = await pair.send(category="otp", ttl_s=30)
         await pair.until(one, "expired", within_s=33)
         assert (await pair.message(one))["reason"] == "expired_before_send"
@@ -309,7 +310,7 @@ async def test_a_congested_peer_is_relieved_before_it_throttles(
             await pair.send(category="marketing", ttl_s=120)
             await pair.sim.until(lambda: pair.sim.stats.submits > number)  # noqa: B023
             resp = SubmitSmResp(message_id=b"%d" % number, tlvs=((Tag.CONGESTION_STATE, bytes((state,))),))
-            pair.sim.send_raw(encode(resp, submits(pair.sim)[-1].sequence))
+            pair.sim.cause(Raw.of(encode(resp, submits(pair.sim)[-1].sequence)))
             await pair.settled(0.1)
             assert pair.core.pool.status()[0].rate == (400 if state == 50 else 200)
 

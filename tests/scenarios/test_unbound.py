@@ -7,6 +7,7 @@ from collections import Counter
 import trio
 
 from engine.store.connections import Database
+from smppsim.faults import RefuseConnections
 from tests.rig import rig, simulator
 
 
@@ -29,7 +30,7 @@ async def test_while_no_line_is_bound_nothing_is_claimed_and_the_senders_sleep(
 ) -> None:
     """C9: ten minutes without a bind cost a few wake-ups; then everything goes out."""
     operator = simulator()
-    operator.refuse_connections = True
+    operator.cause(RefuseConnections(for_s=1e6))
     watched = Scheduled()
     async with rig(sqlite_database, sim=operator, bound=False) as pair:
         await pair.settled(1)
@@ -40,6 +41,6 @@ async def test_while_no_line_is_bound_nothing_is_claimed_and_the_senders_sleep(
         assert {await pair.state(one) for one in ids} == {"queued"}
         # The duty that heals the backlog rings every five seconds; a change of an account's health rings too.
         assert watched.of_senders() <= 2 * (600 / 5 + 10)
-        operator.refuse_connections = False
+        operator.cause(RefuseConnections(for_s=0))
         for one in ids:
             assert await pair.until(one, "delivered") == "delivered"
