@@ -15,9 +15,11 @@ from smppsim.control import control_app
 from smppsim.delays import Fixed
 from smppsim.faults import AnyFault, Fault, OnAccount, OnFrames, OnLinks
 from smppsim.outcomes import Outcome
+from smppsim.people import CHARACTERS, Choice, Line, Person, Reaction
 from smppsim.receipt_text import DIALECTS, ReceiptText
 from smppsim.scenario import AccountSettings, Bounds
 from smppsim.simulator import Simulator
+from smppsim.subscribers import FAILURES, PhoneSettings
 
 _HIDDEN: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 
@@ -61,6 +63,9 @@ _MORE: Final = {
     "messages": "accepted messages",
     "handset_parts": "PDUs on handsets",
     "pdus": "entries of the PDU log",
+    "name": "what the control API shows",
+    "reactions": "tried in order",
+    "one_of": "one is drawn by weight",
 }
 
 
@@ -104,8 +109,33 @@ def _told(name: str, field: FieldInfo) -> str:
 
 def behaviour_block() -> str:
     """Return the fields of behaviour, outcomes, links, accounts and bounds."""
+    return _models(Behaviour, Outcome, Link, AccountSettings, Bounds)
+
+
+def people_block() -> str:
+    """Return the fields of persons and phones, the forms of a number, the states of a phone and the characters."""
+    characters = ["| `like` | the same as |", "|---|---|"]
+    characters += [f"| `{name}` | `{json.dumps(alike, ensure_ascii=False)}` |" for name, alike in CHARACTERS.items()]
+    failures = ["| state | messages | `err:` and network_error_code |", "|---|---|---|", "| `on` | arrive | |"]
+    for state, failure in FAILURES.items():
+        kind, number = failure.network_error
+        failures.append(
+            f"| `{state}` | {'wait' if failure.waits else 'fail at once'} | `{failure.err}`, {kind} and {number} |"
+        )
+    return "\n\n".join(
+        [
+            _models(Person, Reaction, Choice, Line, PhoneSettings),
+            "### Characters",
+            "\n".join(characters),
+            "### States of a phone",
+            "\n".join(failures),
+        ]
+    )
+
+
+def _models(*models: type[BaseModel]) -> str:
     pieces = []
-    for model in (Behaviour, Outcome, Link, AccountSettings, Bounds):
+    for model in models:
         said = " ".join((model.__doc__ or "").split())
         lines = [
             f"### {model.__name__}",

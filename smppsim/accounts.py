@@ -6,7 +6,6 @@ It counts and looks up; it sends nothing. Made by `smsc` from the settings, aske
 
 from __future__ import annotations
 
-import fnmatch
 import hmac
 import random
 import re
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.smpp.pdu import Status
 from smppsim.behaviour import Behaviour, Link
+from smppsim.handsets import number_pattern
 from smppsim.scenario import AccountSettings, Rule
 from smppsim.session import Session
 
@@ -30,7 +30,7 @@ class Account:
     def __init__(self, settings: AccountSettings, seed: int, waiting: int) -> None:
         self.system_id = settings.system_id
         self._password = settings.password.encode()
-        self.numbers = tuple(_pattern(number) for number in settings.numbers)
+        self.numbers = tuple(number_pattern(number) for number in settings.numbers)
         self.behaviour = settings.behaviour
         self.link = settings.link
         # Dice of its own, so that one account's traffic does not change another one's luck.
@@ -83,7 +83,7 @@ class Account:
         new_link = self.link.changed(link or {})
         self.behaviour, self.link = new_behaviour, new_link
         rules = [(rule, new_behaviour.changed(rule.behaviour)) for rule in self.rules]
-        self._rules = [(_pattern(rule.destination), rule, merged) for rule, merged in rules]
+        self._rules = [(number_pattern(rule.destination), rule, merged) for rule, merged in rules]
 
     def add_rule(self, rule: Rule) -> None:
         """Put a rule first; one for the same pattern is extended by it."""
@@ -94,7 +94,7 @@ class Account:
         merged = Rule(destination=rule.destination, behaviour=changes)
         effective = self.behaviour.changed(changes)
         self._rules = [row for row in self._rules if row[1].destination != rule.destination]
-        self._rules.insert(0, (_pattern(rule.destination), merged, effective))
+        self._rules.insert(0, (number_pattern(rule.destination), merged, effective))
 
     def reset(self, behaviour: Behaviour, link: Link, rules: tuple[Rule, ...]) -> None:
         """Back to these settings, all faults over."""
@@ -177,7 +177,3 @@ class Account:
             return True
         taken.append(now)
         return False
-
-
-def _pattern(glob: str) -> re.Pattern[bytes]:
-    return re.compile(fnmatch.translate(glob.removeprefix("+")).encode("latin-1"))

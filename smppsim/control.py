@@ -16,11 +16,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from engine.smpp.errors import ProtocolError
 from smppsim.accounts import Account
+from smppsim.control_handsets import handset_routes
 from smppsim.data import Data
 from smppsim.faults import Fault
 from smppsim.handsets import InboxMessage, code_in
+from smppsim.replies import NoRoute
 from smppsim.session import Session
-from smppsim.simulator import NoRoute, Simulator
+from smppsim.simulator import Simulator
 
 _LONGEST_WAIT_S = 30.0
 _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -52,6 +54,7 @@ def control_app(simulator: Simulator, *, any_host: bool = False) -> ASGIApp:
     app.add_exception_handler(ValidationError, _invalid)
     _looking(app, simulator)
     _changing(app, simulator)
+    handset_routes(app, simulator)
     return app if any_host else LocalNames(app)
 
 

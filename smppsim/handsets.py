@@ -6,8 +6,10 @@ simulator sends what `write_reply` makes. Everything kept is bounded, oldest out
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from engine.smpp.pdu import DeliverSm, SubmitSm
@@ -20,6 +22,8 @@ _INTERNATIONAL: Final = (1, 1)
 _SHORT: Final = (3, 0)
 _SHORT_DIGITS: Final = 6
 _SLACK: Final = 1000  # evicting in batches keeps a full inbox as cheap as an empty one
+_RECENT: Final = 1000
+"""Parts of one handset among which the siblings of a new one are sought."""
 
 
 class Part(NamedTuple):
@@ -55,6 +59,11 @@ class InboxMessage(NamedTuple):
 def handset_key(number: str) -> bytes:
     """How a number is filed: its characters without `+`, spaces and punctuation of numbers."""
     return re.sub(r"[+\s().-]", "", number).encode("latin-1", "replace")
+
+
+def number_pattern(glob: str) -> re.Pattern[bytes]:
+    """A pattern over the digits of addresses: `*` any, `?` one, `[1-3]` a set; `+` is ignored."""
+    return re.compile(fnmatch.translate(glob.removeprefix("+")).encode("latin-1"))
 
 
 def code_in(text: str) -> str | None:
@@ -114,20 +123,15 @@ class Handsets:
 
     def messages(self, number: str) -> list[InboxMessage]:
         """The inbox, long messages joined, in the order of their first parts."""
-        groups: list[_Group] = []
-        unfinished: dict[tuple[bytes, Concat], _Group] = {}
-        for part in self._parts.get(handset_key(number), ()):
-            concat = concat_of(part.pdu)
-            if concat is None:
-                groups.append(_Group(1, {1: part}))
-                continue
-            key = (part.pdu.source_addr, concat._replace(sequence=0))
-            group = unfinished.get(key)
-            if group is None or (group.complete and not group.repeats(concat.sequence, part)):
-                group = unfinished[key] = _Group(concat.total, {})
-                groups.append(group)
-            group.add(concat.sequence, part)
-        return [group.message(self.alphabets) for group in groups]
+        return [group.message(self.alphabets) for group in _grouped(self._parts.get(handset_key(number), ()))]
+
+    def completed(self, key: bytes) -> InboxMessage | None:
+        """The message that the latest part made complete; None if parts are missing or it came once more."""
+        inbox = self._parts[key]
+        newest = inbox[-1]
+        recent = inbox[-1:] if concat_of(newest.pdu) is None else inbox[-_RECENT:]
+        groups = (group for group in _grouped(recent) if group.complete and group.latest is newest)
+        return next((group.message(self.alphabets) for group in groups), None)
 
     def deliveries(self) -> Counter[tuple[str, str]]:
         """How often each (number, text) was really delivered: complete messages only."""
@@ -135,6 +139,24 @@ class Handsets:
         for number in self.numbers():
             counts.update((number, message.text) for message in self.messages(number) if message.complete)
         return counts
+
+
+def _grouped(parts: Sequence[Part]) -> list[_Group]:
+    """The messages that `parts` belong to, in the order of their first parts."""
+    groups: list[_Group] = []
+    unfinished: dict[tuple[bytes, Concat], _Group] = {}
+    for part in parts:
+        concat = concat_of(part.pdu)
+        if concat is None:
+            groups.append(_Group(1, {1: part}))
+            continue
+        key = (part.pdu.source_addr, concat._replace(sequence=0))
+        group = unfinished.get(key)
+        if group is None or (group.complete and not group.repeats(concat.sequence, part)):
+            group = unfinished[key] = _Group(concat.total, {})
+            groups.append(group)
+        group.add(concat.sequence, part)
+    return groups
 
 
 class _Group:
@@ -148,6 +170,10 @@ class _Group:
     @property
     def complete(self) -> bool:
         return len(self._parts) == self._total
+
+    @property
+    def latest(self) -> Part:
+        return next(reversed(self._parts.values()))
 
     def repeats(self, sequence: int, part: Part) -> bool:
         return user_data(self._parts[sequence].pdu) == user_data(part.pdu)

@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from engine.smpp.pdu import CancelSm, QuerySm, QuerySmResp, ReplaceSm, Status, SubmitSm, absolute_time
+from engine.smpp.errors import MalformedTime
+from engine.smpp.pdu import CancelSm, QuerySm, QuerySmResp, ReplaceSm, Status, SubmitSm, absolute_time, parse_time
 from smppsim.behaviour import Behaviour
 from smppsim.message_ids import write_id
 from smppsim.receipt_text import MESSAGE_STATES
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from smppsim.accounts import Account
 
 ENROUTE: Final = "enroute"
+_DEFAULT_VALIDITY_US: Final = 48 * 3600 * 1_000_000  # 3.4 section 5.2.16 leaves it to the SMSC
 
 
 class Message:
@@ -35,6 +37,7 @@ class Message:
         "message_id",
         "number",
         "origin",
+        "parked",
         "pdu",
         "state",
         "submitted",
@@ -56,12 +59,23 @@ class Message:
         self.counted = False
         self.expires = False
         """Its validity ends before it could be delivered."""
+        self.parked = False
+        """It has waited for its phone: the end of its validity is on the agenda."""
 
     @property
     def receipt_id(self) -> bytes:
         """The id as receipts write it."""
         form = self.behaviour.receipt_id_form
         return self.message_id if form is None else write_id(self.number, form)
+
+    @property
+    def valid_until(self) -> int:
+        """The end of its validity_period, UTC microseconds; 48 h after the submit if it names none."""
+        try:
+            read = parse_time(self.pdu.validity_period)
+        except MalformedTime:
+            read = None
+        return self.submitted + _DEFAULT_VALIDITY_US if read is None else read.instant(self.submitted)
 
 
 class Messages:

@@ -28,6 +28,11 @@ def is_asked_for(pdu: SubmitSm, state: str) -> bool:
     return asked == "both" or asked == ("success" if state == "delivered" else "failure")
 
 
+def is_intermediate_asked_for(pdu: SubmitSm) -> bool:
+    """Whether the client wanted to hear that a message could not be delivered yet (3.4 section 5.2.17)."""
+    return bool(pdu.registered_delivery & 0x10)
+
+
 def quote(pdu: SubmitSm) -> bytes:
     """What `text:` repeats of a message, in the default alphabet."""
     _, body, _ = parse_udh(user_data(pdu)[0], pdu.esm_class)

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from smppsim.behaviour import Behaviour, Link
 from smppsim.data import Data
+from smppsim.people import Person
+from smppsim.subscribers import PhoneSettings
 
 
 class Rule(Data):
@@ -53,6 +55,10 @@ class Scenario(Data):
     accounts: tuple[AccountSettings, ...] = (
         AccountSettings(system_id="demo", password="demo"),  # noqa: S106 - a toy on loopback
     )
+    people: tuple[Person, ...] = ()
+    """Who holds the handsets; the first whose pattern matches."""
+    phones: tuple[PhoneSettings, ...] = ()
+    """Phones that are not on when the run begins; the first whose pattern matches."""
     bounds: Bounds = Bounds()
 
     @model_validator(mode="after")

@@ -15,70 +15,23 @@ from engine.smpp.pdu import DataSm, DeliverSm
 from smppsim.accounts import Account
 from smppsim.delivery import Delivery
 from smppsim.faults import AnyFault, Drop, RefuseConnections
-from smppsim.handsets import InboxMessage, Part, code_in, handset_key, write_reply
 from smppsim.injection import inject
 from smppsim.messages import Message
 from smppsim.outcomes import Outcome
 from smppsim.pdulog import LoggedPdu
+from smppsim.people import Person
+from smppsim.phone import Handset
 from smppsim.receipts import write_receipt
+from smppsim.replies import Reply
 from smppsim.scenario import Rule, Scenario
 from smppsim.server import Server
 from smppsim.session import Session
 from smppsim.smsc import Smsc
 from smppsim.stats import Stats
 from smppsim.submission import Response
+from smppsim.subscribers import PhoneState
 
 _START_US: Final = 1_767_225_600_000_000  # 2026-01-01: where the wall clock of a run without one begins
-_REFERENCES: Final = 0x10000
-
-
-class NoRoute(LookupError):
-    """No account receives replies to this number."""
-
-
-class Handset:
-    """One phone."""
-
-    def __init__(self, simulator: Simulator, number: str) -> None:
-        self._simulator = simulator
-        self.number = number
-
-    @property
-    def messages(self) -> list[InboxMessage]:
-        """The inbox, oldest first."""
-        return self._simulator.smsc.handsets.messages(self.number)
-
-    @property
-    def parts(self) -> list[Part]:
-        """What arrived, PDU by PDU."""
-        return self._simulator.smsc.handsets.parts(self.number)
-
-    @property
-    def code(self) -> str | None:
-        """The code in the latest message that has one."""
-        found = [code_in(message.text) for message in self.messages]
-        return next((code for code in reversed(found) if code), None)
-
-    async def wait(self, count: int = 1) -> list[InboxMessage]:
-        """The inbox as soon as it holds `count` complete messages."""
-        await self._simulator.until(lambda: sum(message.complete for message in self.messages) >= count)
-        return self.messages
-
-    def reply(
-        self,
-        text: str,
-        to: str | None = None,
-        *,
-        account: str | None = None,
-        source: str | None = None,
-        source_form: tuple[int, int] = (1, 1),
-    ) -> list[DeliverSm]:
-        """Answer the latest message, or write `to` another number of ours; the deliver_sm that were queued.
-
-        `account`: whose receivers get it, else as its settings or the last message say. `source` and
-        `source_form` (TON, NPI) write the handset's number in another form. NoRoute, TooManyParts.
-        """
-        return self._simulator.reply(self.number, text, to, account, source, source_form)
 
 
 class Simulator:
@@ -98,7 +51,6 @@ class Simulator:
         self.smsc = Smsc(scenario or Scenario(), seed, wall or self._own_wall)
         self.server = Server(self.smsc)
         self._nursery: trio.Nursery | None = None
-        self._reference = 0
 
     def _own_wall(self) -> int:
         if self._origin is None:
@@ -112,6 +64,7 @@ class Simulator:
         try:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
+                self.smsc.populate(trio.current_time())
                 task_status.started()
                 await self.server.tick()
         finally:
@@ -236,7 +189,7 @@ class Simulator:
         return hit
 
     def reset(self) -> None:
-        """Back to the scenario: links closed, inboxes, log and counters empty, faults over. Ids go on."""
+        """Back to the scenario: links closed, inboxes, log and counters empty, faults over; ids go on."""
         smsc = self.smsc
         self.cause(Drop())
         self.cause(RefuseConnections(for_s=0))
@@ -254,6 +207,7 @@ class Simulator:
             account.waiting.clear()
             account.pending.clear()
             smsc.handsets.alphabets[account.system_id] = account.link.alphabet
+        smsc.populate(trio.current_time())
         self.server.stir()
 
     # -- from the handsets ----------------------------------------------------------------------------------
@@ -281,49 +235,17 @@ class Simulator:
         self.smsc.submissions.settle(message, settled, trio.current_time())
         self.server.stir()
 
-    def reply(
-        self,
-        number: str,
-        text: str,
-        to: str | None = None,
-        account: str | None = None,
-        source: str | None = None,
-        source_form: tuple[int, int] = (1, 1),
-    ) -> list[DeliverSm]:
-        """`Handset.reply`."""
-        inbox = self.smsc.handsets.parts(number)
-        if to is None:
-            if not inbox:
-                raise NoRoute("there is nothing to answer on this handset; say whom to write to")
-            to = inbox[-1].pdu.source_addr.decode("latin-1")
-        ours = handset_key(to)
-        last = next((part for part in reversed(inbox) if part.pdu.source_addr == ours), None)
-        owner = self._owner(ours, account, last)
-        self._reference = (self._reference + 1) % _REFERENCES
-        pdus = write_reply(
-            text,
-            source=handset_key(number).decode("latin-1") if source is None else source,
-            destination=ours.decode("latin-1"),
-            link=owner.link,
-            reference=self._reference,
-            source_form=source_form,
-            destination_form=None if last is None else (last.pdu.source_addr_ton, last.pdu.source_addr_npi),
-        )
-        for pdu in pdus:
-            self.smsc.deliveries.send(Delivery(owner, pdu), trio.current_time())
+    def reply(self, number: str, reply: Reply) -> list[DeliverSm]:
+        """Let a handset write; the deliver_sm that were queued. NoRoute, TooManyParts."""
+        pdus = self.smsc.replies.send(number, reply, trio.current_time())
         self.server.stir()
         return pdus
 
-    def _owner(self, ours: bytes, account: str | None, last: Part | None) -> Account:
-        """Whose reply it is: as told, by the accounts' numbers, by the last message, or the only account there is."""
-        if account is not None:
-            return self.account(account)
-        accounts = list(self.smsc.accounts.values())
-        for each in accounts:
-            if any(pattern.fullmatch(ours) for pattern in each.numbers):
-                return each
-        if last is not None:
-            return self.account(last.account)
-        if len(accounts) == 1:
-            return accounts[0]
-        raise NoRoute("no account receives replies to this number; name one, or set its numbers")
+    def place(self, *people: Person) -> None:
+        """Give the handsets that their patterns match to these persons, before all who were there."""
+        self.smsc.crowd.place(*people)
+
+    def switch(self, number: str, state: PhoneState | str, for_s: float | None = None) -> None:
+        """Put a phone, or all of a pattern, into a state, for a while or until switched again."""
+        self.smsc.switch(number, PhoneState(state), trio.current_time(), for_s)
+        self.server.stir()

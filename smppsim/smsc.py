@@ -6,6 +6,7 @@ agenda. `server` feeds it from streams; the simulator calls its faults.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from typing import Final
@@ -46,16 +47,19 @@ from engine.smpp.states import BOUND_BY, BindState, Side, allowed
 from smppsim.accounts import Account
 from smppsim.agenda import Agenda
 from smppsim.behaviour import Cut, Link
+from smppsim.crowd import Crowd
 from smppsim.delivery import Deliveries
 from smppsim.handsets import Handsets
 from smppsim.mangling import Mangling
 from smppsim.messages import Messages
 from smppsim.outcomes import Outcome
 from smppsim.pdulog import PduLog
+from smppsim.replies import Replies
 from smppsim.scenario import Scenario
 from smppsim.session import Session
 from smppsim.stats import Stats
 from smppsim.submission import Submissions
+from smppsim.subscribers import PhoneState, Subscribers
 
 _Bind = BindTransmitter | BindReceiver | BindTransceiver
 _VIOLATIONS: Final = 3  # "0x04, close after a few" (row H3)
@@ -79,6 +83,7 @@ class Smsc:
         self.messages = Messages(dice.randrange(100_000_000, 900_000_000), bounds.messages)
         self.handsets = Handsets(bounds.handset_parts)
         self.deliveries = Deliveries(self.agenda, self.stats)
+        self.subscribers = Subscribers()
         self.submissions = Submissions(
             self.agenda,
             self.deliveries,
@@ -87,15 +92,47 @@ class Smsc:
             self.stats,
             wall,
             bounds.undelivered,
+            self.subscribers,
         )
         self.submissions.on_cut = self.cut
         self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in scenario.accounts}
         for account in scenario.accounts:
             self.handsets.alphabets[account.system_id] = account.link.alphabet
+        self.replies = Replies(self.accounts, self.handsets, self.deliveries)
+        self.crowd = Crowd(
+            self.agenda,
+            self.handsets,
+            self.subscribers,
+            self.replies,
+            self.stats,
+            seed,
+            bounds.handset_parts,
+        )
+        self.submissions.on_arrival = self.crowd.arrived
         self.sessions: dict[int, Session] = {}
         self.written: list[Session] = []
         """Sessions with new octets or a new end since the shell last looked."""
         self._count = 0
+
+    # -- phones ---------------------------------------------------------------------------------------------
+
+    def populate(self, now: float) -> None:
+        """The people and phones of the scenario, as at the beginning of a run."""
+        self.crowd.clear()
+        self.crowd.place(*self.scenario.people)
+        self.subscribers.clear()
+        for phones in reversed(self.scenario.phones):
+            self.switch(phones.number, phones.state, now, phones.for_s)
+
+    def switch(self, number: str, state: PhoneState, now: float, for_s: float | None = None) -> None:
+        """Put a phone, or all of a pattern, into a state, for a while or until switched; what waited moves on."""
+        self.subscribers.switch(number, state, math.inf if for_s is None else now + for_s)
+        self.submissions.switched(now)
+        if for_s is not None:
+            self.agenda.at(now + for_s, self._switch_over, None)
+
+    def _switch_over(self, _argument: None, now: float) -> None:
+        self.submissions.switched(now)
 
     # -- connections ----------------------------------------------------------------------------------------
 

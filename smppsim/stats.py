@@ -24,6 +24,7 @@ class Stats:
     receipts_sent: int = 0
     receipts_withheld: int = 0
     replies_sent: int = 0
+    replies_impossible: int = 0
     deliveries_acknowledged: int = 0
     deliveries_refused: int = 0
     deliveries_unanswered: int = 0

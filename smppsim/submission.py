@@ -17,13 +17,14 @@ from smppsim.behaviour import Behaviour, Cut
 from smppsim.delivery import Deliveries, Delivery
 from smppsim.messages import ENROUTE, Message, Messages
 from smppsim.outcomes import Outcome, choose
-from smppsim.receipts import is_asked_for, write_receipt
+from smppsim.receipts import is_asked_for, is_intermediate_asked_for, write_receipt
 from smppsim.session import Session
 from smppsim.stats import Stats
 
 if TYPE_CHECKING:
     from smppsim.accounts import Account
     from smppsim.handsets import Handsets
+    from smppsim.subscribers import Failure, Subscribers
 
 _EXPIRED = Outcome(state="expired")
 
@@ -66,6 +67,7 @@ class Submissions:
         stats: Stats,
         wall: Callable[[], int],
         undelivered: int,
+        subscribers: Subscribers,
     ) -> None:
         self._agenda = agenda
         self._deliveries = deliveries
@@ -74,10 +76,13 @@ class Submissions:
         self._stats = stats
         self._wall = wall
         self._undelivered = undelivered
+        self._subscribers = subscribers
         self.held: list[Response] = []
         """Responses of `response = "hold"`, oldest first."""
         self.on_cut: Callable[[Session, Cut, float], None] = lambda _session, _how, _now: None
         """How a link is dropped; `smsc` sets it."""
+        self.on_arrival: Callable[[bytes, float], None] = lambda _destination, _now: None
+        """Told of each part that reaches a handset; `smsc` sets it."""
 
     def submit(
         self,
@@ -244,17 +249,52 @@ class Submissions:
     def _finish(self, message: Message, now: float) -> None:
         if message.state != ENROUTE:
             return
-        dice = message.account.dice
-        self.settle(message, _EXPIRED if message.expires else choose(message.behaviour.outcomes, dice), now)
+        failure = self._subscribers.failure(message.pdu.destination_addr, now)
+        if failure is not None and failure.waits and not message.expires:
+            self._park(message, failure, now)
+        elif message.expires:
+            self.settle(message, _EXPIRED if failure is None else failure.outcome("expired"), now)
+        elif failure is not None:
+            self.settle(message, failure.outcome("undeliverable"), now)
+        else:
+            self.settle(message, choose(message.behaviour.outcomes, message.account.dice), now)
+
+    def _park(self, message: Message, failure: Failure, now: float) -> None:
+        """Let a message wait for its phone until its validity ends, and say so to who asked for it."""
+        self._subscribers.park(message)
+        if message.parked:
+            return
+        message.parked = True
+        wall = self._wall()
+        self._agenda.at(now + max(0.0, (message.valid_until - wall) / 1_000_000), self._expire, message)
+        if is_intermediate_asked_for(message.pdu):
+            pdu = write_receipt(
+                message, wall=wall, err=failure.err, network_error=failure.network_error, intermediate=True
+            )
+            bind = message.behaviour.receipt_bind
+            self._send(Delivery(message.account, pdu, origin=message.origin, bind=bind, receipt=True), now)
+
+    def _expire(self, message: Message, now: float) -> None:
+        message.expires = True
+        self._finish(message, now)
+
+    def switched(self, now: float) -> None:
+        """Phones have changed their state: deliver what waited for them, or fail it."""
+        for message in self._subscribers.released(now):
+            self._subscribers.unpark(message)
+            self._finish(message, now)
 
     def settle(self, message: Message, outcome: Outcome, now: float) -> None:
         """Give a message its final state, its place on the handset and its receipt."""
         wall = self._wall()
         message.state, message.err, message.done = outcome.state, outcome.err, wall
         self._uncount(message)
+        if message.parked:
+            self._subscribers.unpark(message)
         if outcome.on_handset:
             self._stats.delivered_to_handsets += 1
             self._handsets.receive(message.account.system_id, message.pdu, message.message_id, wall)
+            self.on_arrival(message.pdu.destination_addr, now)
         behaviour, dice = message.behaviour, message.account.dice
         wanted = behaviour.receipts
         if wanted == "never" or (wanted == "as_asked" and not is_asked_for(message.pdu, outcome.state)):

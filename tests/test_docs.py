@@ -210,8 +210,10 @@ def test_the_settings_that_are_shown_are_valid() -> None:
 
 
 def test_the_simulator_settings_that_are_shown_are_valid() -> None:
-    [shown] = blocks(FOLDER / "simulator.md", "toml")
-    Scenario.model_validate(tomllib.loads(shown))
+    shown = blocks(FOLDER / "simulator.md", "toml")
+    assert shown
+    for each in shown:
+        Scenario.model_validate(tomllib.loads(each))
 
 
 def test_the_webhook_code_that_is_shown_tells_ours_from_others() -> None:

@@ -14,8 +14,9 @@ from smppsim.behaviour import Link
 from smppsim.faults import Throttle
 from smppsim.handsets import Handsets, code_in, write_reply
 from smppsim.pdulog import OUT, PduLog, without_password
+from smppsim.replies import NoRoute
 from smppsim.scenario import AccountSettings, Scenario
-from smppsim.simulator import NoRoute, Simulator
+from smppsim.simulator import Simulator
 from tests.smppsim_client import PHONE, Client, bound, long_submits, submit_sm
 
 LONG = "A longer text, with an emoji 👍 and accents éàü, is cut into several parts on its way. " * 3
