@@ -37,7 +37,7 @@ _MORE: Final = {
     "receipts_lost": "share of receipts that never leave",
     "receipts_doubled": "share that leave twice",
     "receipts_late": "share that are late",
-    "late_by": "and by how much",
+    "receipts_late_by": "and by how much",
     "receipt_text": "a dialect's name or a template; see below",
     "receipt_tlvs": "receipted_message_id, message_state and network_error_code",
     "receipt_pdu": "what carries receipts",

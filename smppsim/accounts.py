@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hmac
 import random
-import re
 from collections import Counter, deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.smpp.pdu import Status
 from smppsim.behaviour import Behaviour, Link
 from smppsim.handsets import number_pattern
-from smppsim.scenario import AccountSettings, Rule
+from smppsim.rules import Rule
+from smppsim.scenario import AccountSettings
 from smppsim.session import Session
 
 if TYPE_CHECKING:
@@ -55,14 +56,12 @@ class Account:
         self._arrivals: deque[float] = deque()
         self._taken: deque[float] = deque()
         self._turn = 0
-        self._rules: list[tuple[re.Pattern[bytes], Rule, Behaviour]] = []
-        for rule in reversed(settings.rules):
-            self.add_rule(rule)
+        self._rules = self._effective(settings.rules)
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """In the order in which they are tried."""
-        return tuple(rule for _, rule, _ in self._rules)
+        return tuple(rule for rule, _ in self._rules)
 
     def admits(self, password: bytes) -> bool:
         """Whether the password is right."""
@@ -72,8 +71,8 @@ class Account:
 
     def behaviour_for(self, destination: bytes) -> Behaviour:
         """What a message to `destination` meets."""
-        for pattern, _, behaviour in self._rules:
-            if pattern.fullmatch(destination):
+        for rule, behaviour in self._rules:
+            if rule.matches(destination):
                 return behaviour
         return self.behaviour
 
@@ -82,27 +81,26 @@ class Account:
         new_behaviour = self.behaviour.changed(behaviour or {})
         new_link = self.link.changed(link or {})
         self.behaviour, self.link = new_behaviour, new_link
-        rules = [(rule, new_behaviour.changed(rule.behaviour)) for rule in self.rules]
-        self._rules = [(number_pattern(rule.destination), rule, merged) for rule, merged in rules]
+        self._rules = self._effective(self.rules)
 
     def add_rule(self, rule: Rule) -> None:
-        """Put a rule first; one for the same pattern is extended by it."""
-        changes = dict(rule.behaviour)
-        for _, known, _ in self._rules:
-            if known.destination == rule.destination:
-                changes = {**known.behaviour, **changes}
-        merged = Rule(destination=rule.destination, behaviour=changes)
-        effective = self.behaviour.changed(changes)
-        self._rules = [row for row in self._rules if row[1].destination != rule.destination]
-        self._rules.insert(0, (number_pattern(rule.destination), merged, effective))
+        """Put a rule first; one with the same conditions is extended by it."""
+        others = [known for known in self.rules if known.conditions != rule.conditions]
+        for known in self.rules:
+            if known.conditions == rule.conditions:
+                rule = rule.changed({"behaviour": rule.behaviour.over(known.behaviour)})
+        self._rules = self._effective([rule, *others])
 
     def reset(self, behaviour: Behaviour, link: Link, rules: tuple[Rule, ...]) -> None:
         """Back to these settings, all faults over."""
-        self.behaviour, self.link, self._rules = behaviour, link, []
-        for rule in reversed(rules):
-            self.add_rule(rule)
+        self.behaviour, self.link = behaviour, link
+        self._rules = self._effective(rules)
         self._refused_until = self.throttled_until = self.enquiries_ignored_until = 0.0
         self._ghosts.clear()
+
+    def _effective(self, rules: Iterable[Rule]) -> list[tuple[Rule, Behaviour]]:
+        """Each rule with the whole behaviour that it comes to, so that no message has to work it out."""
+        return [(rule, rule.behaviour.over(self.behaviour)) for rule in rules]
 
     # -- sessions -------------------------------------------------------------------------------------------
 

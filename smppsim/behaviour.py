@@ -5,15 +5,17 @@ It decides nothing by itself. Scenario files, the control API and tests write th
 """
 
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from engine.smpp.pdu import Status
+from smppsim.chances import Lottery
 from smppsim.data import CommandStatus, Data, Seconds, Share
 from smppsim.delays import NO_DELAY, Delay, Fixed
 from smppsim.message_ids import IdForm
-from smppsim.outcomes import Answer, Outcome
+from smppsim.outcomes import Answer, Outcome, PartOutcome
 from smppsim.receipt_text import ReceiptText, read_receipt_text
 
 
@@ -45,8 +47,13 @@ class Behaviour(Data):
     answers: Annotated[tuple[Answer, ...], Field(min_length=1)] = (Answer(),)
     response: Literal["given", "never", "hold", "ignored"] = "given"
     """`never`: taken but not answered; `hold`: taken, answered when released; `ignored`: as if it never came."""
-    responses_lost: Share = 0.0
     response_delay: Delay = NO_DELAY
+    responses_lost: Share = 0.0
+    responses_doubled: Share = 0.0
+    responses_late: Share = 0.0
+    responses_late_by: Delay = Fixed(seconds=60)
+    responses_reordered: Share = 0.0
+    """Of the responses, those that let the next one of their session pass, or wait a second for it."""
     queue_limit: Annotated[int, Field(ge=0)] | None = None
     """Undelivered messages of one destination above which submits get ESME_RMSGQFUL."""
     drop: Drop | None = None
@@ -59,7 +66,11 @@ class Behaviour(Data):
     receipts_lost: Share = 0.0
     receipts_doubled: Share = 0.0
     receipts_late: Share = 0.0
-    late_by: Delay = Fixed(seconds=300)
+    receipts_late_by: Delay = Fixed(seconds=300)
+    receipts_reordered: Share = 0.0
+    """Of the receipts, those that let the next one of their account pass, or wait a second for it."""
+    receipts_orphaned: Share = 0.0
+    """Of the receipts, those with an id that no response ever carried."""
     receipt_bind: Literal["same", "sibling", "any"] = "same"
     """`sibling`: another session of the account than the one that submitted, where there is one."""
     receipt_text: Annotated[ReceiptText, BeforeValidator(read_receipt_text)] = ReceiptText()
@@ -68,10 +79,54 @@ class Behaviour(Data):
     id_form: IdForm = IdForm.decimal
     receipt_id_form: IdForm | None = None
     """Form of the id in receipts; absent, as in the response."""
+    parts: tuple[PartOutcome, ...] = ()
+    """What single parts of long messages meet instead; the first that fits."""
 
-    def changed(self, changes: dict[str, Any]) -> "Behaviour":
-        """A copy with `changes`, validated; pydantic's ValidationError names the field."""
-        return Behaviour.model_validate({**self.model_dump(exclude_unset=True), **changes})
+    @cached_property
+    def responses_vary(self) -> bool:
+        """Whether any response may be lost, doubled, late or out of order."""
+        return any((self.responses_lost, self.responses_doubled, self.responses_late, self.responses_reordered))
+
+    @cached_property
+    def receipts_vary(self) -> bool:
+        """Whether anything of that kind may happen to a receipt."""
+        shares = self.receipts_lost, self.receipts_doubled, self.receipts_late, self.receipts_reordered
+        return any(shares) or self.receipts_orphaned > 0
+
+    @cached_property
+    def answer_lottery(self) -> Lottery[Answer]:
+        """`answers`, ready to be drawn from."""
+        return Lottery(self.answers)
+
+    @cached_property
+    def outcome_lottery(self) -> Lottery[Outcome]:
+        """`outcomes`, ready to be drawn from."""
+        return Lottery(self.outcomes)
+
+    @cached_property
+    def _of_parts(self) -> dict[int, "Behaviour"]:
+        return {}
+
+    def of_part(self, number: int) -> "Behaviour":
+        """What part `number` of a long message meets."""
+        known = self._of_parts.get(number)
+        if known is None:
+            known = self._of_parts[number] = self._for_part(number)
+        return known
+
+    def _for_part(self, number: int) -> "Behaviour":
+        fits = (part for part in self.parts if part.part == number or (part.and_later and part.part < number))
+        part = next(fits, None)
+        if part is None:
+            return self
+        changes: dict[str, Any] = {}
+        if part.status is not None:
+            changes["answers"] = (Answer(status=part.status),)
+        if part.outcome is not None:
+            changes["outcomes"] = (part.outcome,)
+        if not part.receipt:
+            changes["receipts"] = "never"
+        return self.changed(changes)
 
 
 class Link(Data):
@@ -107,7 +162,3 @@ class Link(Data):
     """What data_coding 0 means on this account."""
     concatenation: Literal["udh16", "udh8", "sar", "payload"] = "udh16"
     """How long replies are cut."""
-
-    def changed(self, changes: dict[str, Any]) -> "Link":
-        """A copy with `changes`, validated."""
-        return Link.model_validate({**self.model_dump(exclude_unset=True), **changes})

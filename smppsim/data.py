@@ -4,7 +4,8 @@ It knows no single setting. Everything that a scenario file or the control API c
 """
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -15,6 +16,17 @@ class Data(BaseModel):
     """Immutable, and strict about names: a misspelt setting is an error, never a silent default."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with `changes`, validated; pydantic's ValidationError names the field."""
+        return self.model_validate({**self._named(), **changes})
+
+    def over(self, base: Self) -> Self:
+        """`base` with whatever this one names."""
+        return base.changed(self._named())
+
+    def _named(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 def _read_status(value: object) -> object:

@@ -5,14 +5,13 @@ A delay waits for nothing; it draws seconds with the dice it is given. `behaviou
 
 import math
 import random
-from bisect import bisect
 from functools import cached_property
-from itertools import accumulate
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from smppsim.data import Data, Seconds, Share, Weight
+from smppsim.chances import Lottery, Weighted
+from smppsim.data import Data, Seconds, Share
 
 _NORMAL_P99: Final = 2.3263478740408408  # the 99th percentile of the standard normal distribution
 
@@ -98,11 +97,10 @@ class LongTail(Data):
         return min(self.most, dice.lognormvariate(mu, sigma))
 
 
-class Step(Data):
+class Step(Weighted):
     """One of the delays of a mixture."""
 
     seconds: Seconds
-    weight: Weight = 1.0
 
 
 class Mixture(Data):
@@ -112,13 +110,12 @@ class Mixture(Data):
     steps: Annotated[tuple[Step, ...], Field(min_length=1)]
 
     @cached_property
-    def _bounds(self) -> list[float]:
-        return list(accumulate(step.weight for step in self.steps))
+    def _lottery(self) -> Lottery[Step]:
+        return Lottery(self.steps)
 
     def draw(self, dice: random.Random) -> float:
         """Seconds."""
-        bounds = self._bounds
-        return self.steps[bisect(bounds, dice.random() * bounds[-1], hi=len(bounds) - 1)].seconds
+        return self._lottery.draw(dice).seconds
 
 
 DELAYS: Final = (Fixed, Uniform, Normal, Spike, LongTail, Mixture)

@@ -14,6 +14,7 @@ from engine.smpp.errors import MalformedTime
 from engine.smpp.pdu import CancelSm, QuerySm, QuerySmResp, ReplaceSm, Status, SubmitSm, absolute_time, parse_time
 from smppsim.behaviour import Behaviour
 from smppsim.message_ids import write_id
+from smppsim.outcomes import Outcome
 from smppsim.receipt_text import MESSAGE_STATES
 from smppsim.session import Session
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ENROUTE: Final = "enroute"
 _DEFAULT_VALIDITY_US: Final = 48 * 3600 * 1_000_000  # 3.4 section 5.2.16 leaves it to the SMSC
+_NOBODYS: Final = 1_100_000_000
+"""Above every number of ours and, added to it, below 2^31."""
 
 
 class Message:
@@ -37,6 +40,7 @@ class Message:
         "message_id",
         "number",
         "origin",
+        "outcome",
         "parked",
         "pdu",
         "state",
@@ -53,6 +57,8 @@ class Message:
         self.pdu = pdu
         self.behaviour = behaviour
         self.state = ENROUTE
+        self.outcome: Outcome | None = None
+        """What becomes of it; None until that is drawn."""
         self.err: str | None = None
         self.submitted = wall
         self.done = 0
@@ -76,6 +82,11 @@ class Message:
         except MalformedTime:
             read = None
         return self.submitted + _DEFAULT_VALIDITY_US if read is None else read.instant(self.submitted)
+
+    @property
+    def foreign_id(self) -> bytes:
+        """An id that looks like the one in receipts and belongs to no message."""
+        return write_id(self.number + _NOBODYS, self.behaviour.receipt_id_form or self.behaviour.id_form)
 
 
 class Messages:

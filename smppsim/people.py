@@ -9,14 +9,15 @@ import re
 import string
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from smppsim.chances import Lottery, Weighted
 from smppsim.data import Data
 from smppsim.delays import NO_DELAY, Delay
 from smppsim.handsets import InboxMessage, code_in, handset_key, number_pattern
-from smppsim.outcomes import Weighted, choose
 
 _FIELDS: Final = ("code", "code_spaced", "code_dashed", "wrong_code", "text", "sender", "number")
 _OF_THE_CODE: Final = frozenset({"code", "code_spaced", "code_dashed", "wrong_code"})
@@ -139,6 +140,11 @@ class Reaction(Data):
             del value["says"]
         return value
 
+    @cached_property
+    def lottery(self) -> Lottery[Choice]:
+        """`one_of`, ready to be drawn from."""
+        return Lottery(self.one_of)
+
     @property
     def about_a_code(self) -> bool:
         """Whether it makes sense only for a message with a code in it."""
@@ -233,7 +239,7 @@ def utterances(
     """What the person writes from handset `number` (its digits), earliest first."""
     said = []
     wait = 0.0
-    for line in choose(reaction.one_of, dice).says:
+    for line in reaction.lottery.draw(dice).says:
         source, form = written_as(number, line.written, person.country_code or "", person.trunk_prefix)
         for _ in range(line.times):
             wait += person.pace.draw(dice) + line.after.draw(dice)

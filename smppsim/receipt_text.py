@@ -8,8 +8,11 @@ from __future__ import annotations
 import string
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
+State = Literal[
+    "enroute", "delivered", "expired", "deleted", "undeliverable", "accepted", "unknown", "rejected", "skipped"
+]
 MESSAGE_STATES: Final[dict[str, tuple[int, str, str]]] = {
     "enroute": (1, "ENROUTE", "000"),
     "delivered": (2, "DELIVRD", "000"),

@@ -17,6 +17,7 @@ _INTERMEDIATE: Final = 0x20
 _UCS2: Final = 0x08
 _QUOTED: Final = 20  # Appendix B quotes the first 20 characters
 _LONGEST: Final = 254
+_INTERMEDIATE_BIT: Final = 0x10
 
 # registered_delivery bits 1-0: 1 every final state, 2 failures only, 3 (5.0) success only.
 _ASKED: Final = {0: "neither", 1: "both", 2: "failure", 3: "success"}
@@ -30,7 +31,7 @@ def is_asked_for(pdu: SubmitSm, state: str) -> bool:
 
 def is_intermediate_asked_for(pdu: SubmitSm) -> bool:
     """Whether the client wanted to hear that a message could not be delivered yet (3.4 section 5.2.17)."""
-    return bool(pdu.registered_delivery & 0x10)
+    return bool(pdu.registered_delivery & _INTERMEDIATE_BIT)
 
 
 def quote(pdu: SubmitSm) -> bytes:
@@ -53,8 +54,9 @@ def write_receipt(
 ) -> DeliverSm | DataSm:
     """The receipt as the message's behaviour words it; the arguments say otherwise than the message does."""
     pdu, behaviour = message.pdu, message.behaviour
-    state = state or message.state
-    err = message.err if err is None else err
+    if state is None:
+        state = message.state
+        err = message.err if err is None else err
     receipt_id = message.receipt_id if message_id is None else message_id
     text = behaviour.receipt_text.fill(ReceiptFields(receipt_id, state, err, message.submitted, wall, quote(pdu)))[
         :_LONGEST

@@ -3,27 +3,15 @@
 It reads no file (`scenario_files` does) and runs nothing. The simulator is made of one.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from smppsim.behaviour import Behaviour, Link
 from smppsim.data import Data
 from smppsim.people import Person
+from smppsim.rules import Rule
 from smppsim.subscribers import PhoneSettings
-
-
-class Rule(Data):
-    """Other behaviour for some destinations: what it names replaces the account's, the rest stays."""
-
-    destination: Annotated[str, Field(min_length=1, max_length=64)]
-    """A pattern over the digits: `*` any, `?` one, `[1-3]` a set; `+` is ignored."""
-    behaviour: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _sound(self) -> "Rule":
-        Behaviour.model_validate(self.behaviour)
-        return self
 
 
 class AccountSettings(Data):
@@ -50,11 +38,18 @@ class Bounds(Data):
 
 
 class Scenario(Data):
-    """Everything a run depends on besides its seed."""
+    """Everything a run depends on besides its seed.
+
+    What stands here of behaviour, link and rules holds for every account that does not say otherwise.
+    """
 
     accounts: tuple[AccountSettings, ...] = (
         AccountSettings(system_id="demo", password="demo"),  # noqa: S106 - a toy on loopback
     )
+    behaviour: Behaviour = Behaviour()
+    link: Link = Link()
+    rules: tuple[Rule, ...] = ()
+    """Tried after the account's own."""
     people: tuple[Person, ...] = ()
     """Who holds the handsets; the first whose pattern matches."""
     phones: tuple[PhoneSettings, ...] = ()
@@ -67,3 +62,16 @@ class Scenario(Data):
         if len(set(names)) != len(names):
             raise ValueError("two accounts have the same system_id")
         return self
+
+    def customers(self) -> tuple[AccountSettings, ...]:
+        """The accounts with everything that holds for them."""
+        return tuple(
+            account.changed(
+                {
+                    "behaviour": account.behaviour.over(self.behaviour),
+                    "link": account.link.over(self.link),
+                    "rules": account.rules + self.rules,
+                }
+            )
+            for account in self.accounts
+        )

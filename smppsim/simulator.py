@@ -13,6 +13,8 @@ import trio
 
 from engine.smpp.pdu import DataSm, DeliverSm
 from smppsim.accounts import Account
+from smppsim.answers import Response
+from smppsim.behaviour import Behaviour
 from smppsim.delivery import Delivery
 from smppsim.faults import AnyFault, Drop, RefuseConnections
 from smppsim.injection import inject
@@ -23,12 +25,12 @@ from smppsim.people import Person
 from smppsim.phone import Handset
 from smppsim.receipts import write_receipt
 from smppsim.replies import Reply
-from smppsim.scenario import Rule, Scenario
+from smppsim.rules import Rule
+from smppsim.scenario import Scenario
 from smppsim.server import Server
 from smppsim.session import Session
 from smppsim.smsc import Smsc
 from smppsim.stats import Stats
-from smppsim.submission import Response
 from smppsim.subscribers import PhoneState
 
 _START_US: Final = 1_767_225_600_000_000  # 2026-01-01: where the wall clock of a run without one begins
@@ -151,7 +153,7 @@ class Simulator:
 
     def behave(self, account: str | None = None, destination: str | None = None, **changes: Any) -> None:
         """Change fields of Behaviour from now on, for one account or all, for one destination pattern or all."""
-        rule = None if destination is None else Rule(destination=destination, behaviour=changes)
+        rule = None if destination is None else Rule(destination=destination, behaviour=Behaviour().changed(changes))
         for each in self._accounts(account):
             if rule is None:
                 each.change(changes, None)
@@ -172,7 +174,7 @@ class Simulator:
     @property
     def held(self) -> list[Response]:
         """Responses of `response="hold"`, oldest first."""
-        return list(self.smsc.submissions.held)
+        return list(self.smsc.submissions.answers.held)
 
     def release(self, *responses: Response, status: int | None = None) -> None:
         """Give these held responses in this order, or all; with another status, the messages were refused."""
@@ -195,13 +197,13 @@ class Simulator:
         self.cause(RefuseConnections(for_s=0))
         smsc.mangling.clear()
         smsc.agenda.clear()
-        smsc.submissions.held.clear()
+        smsc.submissions.clear()
         smsc.messages.clear()
         smsc.handsets.clear()
         smsc.log.clear()
         for name in Stats.__slots__:
             setattr(smsc.stats, name, 0)
-        for settings in smsc.scenario.accounts:
+        for settings in smsc.scenario.customers():
             account = self.account(settings.system_id)
             account.reset(settings.behaviour, settings.link, settings.rules)
             account.waiting.clear()
@@ -231,7 +233,7 @@ class Simulator:
 
     def settle(self, message: Message, state: str, **outcome: Any) -> None:
         """Give an undelivered message its final state now. Keywords: `Outcome`."""
-        settled = Outcome(state=state, **outcome)
+        settled = Outcome.model_validate({"state": state, **outcome})
         self.smsc.submissions.settle(message, settled, trio.current_time())
         self.server.stir()
 

@@ -95,8 +95,9 @@ class Smsc:
             self.subscribers,
         )
         self.submissions.on_cut = self.cut
-        self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in scenario.accounts}
-        for account in scenario.accounts:
+        customers = scenario.customers()
+        self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in customers}
+        for account in customers:
             self.handsets.alphabets[account.system_id] = account.link.alphabet
         self.replies = Replies(self.accounts, self.handsets, self.deliveries)
         self.crowd = Crowd(

@@ -1,23 +1,25 @@
-"""The life of a submit: refused or taken, answered now, later or never, delivered, receipted.
+"""The life of a submit: refused or taken, answered, delivered, receipted as its behaviour says.
 
-It waits for nothing: what comes later is written on the agenda. `smsc` hands it submits, `delivery` carries
-its receipts, the simulator releases the responses it holds.
+It waits for nothing: what comes later is on the agenda. `smsc` hands it submits, `answers` gives its
+responses, `delivery` carries its receipts.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.smpp.errors import MalformedTime
-from engine.smpp.pdu import BODIES, Status, SubmitSm, commands, encode, encode_submit_sm_resp, parse_time
+from engine.smpp.pdu import Status, SubmitSm, commands, parse_time
+from engine.smpp.text import concat_of
 from smppsim.agenda import Agenda
+from smppsim.answers import Answers, Response
 from smppsim.behaviour import Behaviour, Cut
-from smppsim.delivery import Deliveries, Delivery
+from smppsim.chances import happens
+from smppsim.delivery import Deliveries
 from smppsim.messages import ENROUTE, Message, Messages
-from smppsim.outcomes import Outcome, choose
-from smppsim.receipts import is_asked_for, is_intermediate_asked_for, write_receipt
+from smppsim.outcomes import Outcome
+from smppsim.reporting import Reporting
 from smppsim.session import Session
 from smppsim.stats import Stats
 
@@ -27,32 +29,6 @@ if TYPE_CHECKING:
     from smppsim.subscribers import Failure, Subscribers
 
 _EXPIRED = Outcome(state="expired")
-
-
-class Response:
-    """An answer that is not given yet: delayed, or held until it is released."""
-
-    __slots__ = ("behaviour", "command_id", "cut", "final_wait", "message", "sequence", "session", "status")
-
-    def __init__(
-        self,
-        session: Session,
-        sequence: int,
-        command_id: int,
-        status: int,
-        message: Message | None,
-        behaviour: Behaviour,
-    ) -> None:
-        self.session = session
-        self.sequence = sequence
-        self.command_id = command_id
-        self.status = status
-        self.message = message
-        self.behaviour = behaviour
-        self.final_wait: float | None = None
-        """Seconds from the answer to the message's end; None if its end does not wait for the answer."""
-        self.cut: Cut | None = None
-        """How the link ends right after the answer."""
 
 
 class Submissions:
@@ -77,8 +53,8 @@ class Submissions:
         self._wall = wall
         self._undelivered = undelivered
         self._subscribers = subscribers
-        self.held: list[Response] = []
-        """Responses of `response = "hold"`, oldest first."""
+        self.answers = Answers(agenda, self._answered)
+        self._reporting = Reporting(agenda, deliveries, stats, wall)
         self.on_cut: Callable[[Session, Cut, float], None] = lambda _session, _how, _now: None
         """How a link is dropped; `smsc` sets it."""
         self.on_arrival: Callable[[bytes, float], None] = lambda _destination, _now: None
@@ -97,9 +73,9 @@ class Submissions:
         stats = self._stats
         stats.submits += 1
         account.arrived(now)
-        behaviour = account.behaviour_for(pdu.destination_addr)
+        behaviour = self._behaviour(account, pdu)
         drop = behaviour.drop
-        if drop is not None and drop.share < 1 and account.dice.random() >= drop.share:
+        if drop is not None and not happens(drop.share, account.dice):
             drop = None
         if behaviour.response == "ignored":
             stats.unanswered += 1
@@ -108,7 +84,7 @@ class Submissions:
             self.on_cut(session, drop.how, now)
             return
         limit = self._limit(account, session, pdu, behaviour, now)
-        status = limit or choose(behaviour.answers, account.dice).status
+        status = limit or behaviour.answer_lottery.draw(account.dice).status
         message = None
         if status == Status.ESME_ROK:
             message = self._accept(account, session, pdu, behaviour)
@@ -127,8 +103,16 @@ class Submissions:
 
     def take_quietly(self, account: Account, session: Session, pdu: SubmitSm, now: float) -> None:
         """Take one more destination of a submit_multi, whose first one is answered for all."""
-        message = self._accept(account, session, pdu, account.behaviour_for(pdu.destination_addr))
+        message = self._accept(account, session, pdu, self._behaviour(account, pdu))
         self._finish_after(message, now, message.behaviour.receipt_delay.draw(account.dice))
+
+    def _behaviour(self, account: Account, pdu: SubmitSm) -> Behaviour:
+        behaviour = account.behaviour_for(pdu.destination_addr)
+        if behaviour.parts:
+            concat = concat_of(pdu)
+            if concat is not None:
+                return behaviour.of_part(concat.sequence)
+        return behaviour
 
     def _limit(self, account: Account, session: Session, pdu: SubmitSm, behaviour: Behaviour, now: float) -> int:
         link = account.link
@@ -160,13 +144,21 @@ class Submissions:
         behaviour, message, dice = response.behaviour, response.message, account.dice
         delay = behaviour.response_delay.draw(dice)
         wait = behaviour.receipt_delay.draw(dice) if message is not None else 0.0
-        when = behaviour.receipt_when
-        if given == "never" or (given != "hold" and _happens(behaviour.responses_lost, dice)):
+        if behaviour.responses_vary and given == "given":
+            if happens(behaviour.responses_lost, dice):
+                given = "never"
+            if happens(behaviour.responses_late, dice):
+                delay += behaviour.responses_late_by.draw(dice)
+            if happens(behaviour.responses_doubled, dice):
+                response.copies = 2
+            response.steps_aside = happens(behaviour.responses_reordered, dice)
+        if given == "never":
             self._stats.unanswered += 1
             if message is not None:
                 self._finish_after(message, now, delay + wait)
             return
         answer_at = now + delay
+        when = behaviour.receipt_when
         if message is None or when == "after":
             response.final_wait = wait
         elif when == "with":
@@ -175,52 +167,25 @@ class Submissions:
             self._finish_after(message, now, wait)
             answer_at += wait
         if given == "hold":
-            self._owe(response)
-            self.held.append(response)
-        elif answer_at <= now:
-            self._give(response, now)
+            self.answers.hold(response)
         else:
-            self._owe(response)
-            self._agenda.at(answer_at, self._give_owed, response)
+            self.answers.give(response, answer_at, now)
 
-    def _owe(self, response: Response) -> None:
-        session = response.session
-        session.unanswered += 1
-        if session.unanswered > session.widest:
-            session.widest = session.unanswered
-            account = session.account
-            if account is not None and session.widest > account.widest_window:
-                account.widest_window = session.widest
-
-    def _give_owed(self, response: Response, now: float) -> None:
-        response.session.unanswered -= 1
-        self._give(response, now)
-
-    def _give(self, response: Response, now: float) -> None:
-        message, status, session = response.message, response.status, response.session
-        message_id = b"" if message is None or status else message.message_id
-        if response.command_id == commands.SUBMIT_SM:
-            frame = encode_submit_sm_resp(response.sequence, status, message_id)
-        else:
-            body = BODIES[response.command_id | commands.RESPONSE]
-            frame = encode(body(message_id=message_id), response.sequence, status)  # type: ignore[call-arg]
-        session.write(frame, now)
-        if message is not None and response.final_wait is not None:
-            self._finish_after(message, now, response.final_wait)
+    def _answered(self, response: Response, now: float) -> None:
+        if response.message is not None and response.final_wait is not None:
+            self._finish_after(response.message, now, response.final_wait)
         if response.cut is not None:
-            self.on_cut(session, response.cut, now)
+            self.on_cut(response.session, response.cut, now)
 
     def release(self, response: Response, now: float, status: int | None = None) -> None:
         """Give a held answer; another `status` than ESME_ROK undoes the acceptance."""
-        self.held.remove(response)
-        response.session.unanswered -= 1
         if status is not None:
             response.status = status
             if status and response.message is not None:
                 self._uncount(response.message)
                 self._messages.forget(response.message)
                 response.message = None
-        self._give(response, now)
+        self.answers.release(response, now)
 
     # -- ends -----------------------------------------------------------------------------------------------
 
@@ -231,6 +196,9 @@ class Submissions:
             if life < wait:
                 message.expires = True
                 wait = life
+        outcome = message.outcome = message.behaviour.outcome_lottery.draw(message.account.dice)
+        if outcome.reports:
+            self._reporting.plan(message, outcome, "answer", now)
         if wait <= 0:
             self._finish(message, now)
         else:
@@ -247,7 +215,7 @@ class Submissions:
         return max(0.0, (read.instant(wall) - wall) / 1_000_000)
 
     def _finish(self, message: Message, now: float) -> None:
-        if message.state != ENROUTE:
+        if message.state != ENROUTE or message.outcome is None:
             return
         failure = self._subscribers.failure(message.pdu.destination_addr, now)
         if failure is not None and failure.waits and not message.expires:
@@ -257,7 +225,7 @@ class Submissions:
         elif failure is not None:
             self.settle(message, failure.outcome("undeliverable"), now)
         else:
-            self.settle(message, choose(message.behaviour.outcomes, message.account.dice), now)
+            self.settle(message, message.outcome, now)
 
     def _park(self, message: Message, failure: Failure, now: float) -> None:
         """Let a message wait for its phone until its validity ends, and say so to who asked for it."""
@@ -265,14 +233,9 @@ class Submissions:
         if message.parked:
             return
         message.parked = True
-        wall = self._wall()
-        self._agenda.at(now + max(0.0, (message.valid_until - wall) / 1_000_000), self._expire, message)
-        if is_intermediate_asked_for(message.pdu):
-            pdu = write_receipt(
-                message, wall=wall, err=failure.err, network_error=failure.network_error, intermediate=True
-            )
-            bind = message.behaviour.receipt_bind
-            self._send(Delivery(message.account, pdu, origin=message.origin, bind=bind, receipt=True), now)
+        wait = max(0.0, (message.valid_until - self._wall()) / 1_000_000)
+        self._agenda.at(now + wait, self._expire, message)
+        self._reporting.notify(message, ENROUTE, now, err=failure.err, network_error=failure.network_error)
 
     def _expire(self, message: Message, now: float) -> None:
         message.expires = True
@@ -287,6 +250,7 @@ class Submissions:
     def settle(self, message: Message, outcome: Outcome, now: float) -> None:
         """Give a message its final state, its place on the handset and its receipt."""
         wall = self._wall()
+        message.outcome = outcome
         message.state, message.err, message.done = outcome.state, outcome.err, wall
         self._uncount(message)
         if message.parked:
@@ -295,24 +259,9 @@ class Submissions:
             self._stats.delivered_to_handsets += 1
             self._handsets.receive(message.account.system_id, message.pdu, message.message_id, wall)
             self.on_arrival(message.pdu.destination_addr, now)
-        behaviour, dice = message.behaviour, message.account.dice
-        wanted = behaviour.receipts
-        if wanted == "never" or (wanted == "as_asked" and not is_asked_for(message.pdu, outcome.state)):
-            return
-        if _happens(behaviour.receipts_lost, dice):
-            self._stats.receipts_withheld += 1
-            return
-        pdu = write_receipt(message, wall=wall, network_error=outcome.network_error)
-        late = behaviour.late_by.draw(dice) if _happens(behaviour.receipts_late, dice) else 0.0
-        for _ in range(2 if _happens(behaviour.receipts_doubled, dice) else 1):
-            receipt = Delivery(message.account, pdu, origin=message.origin, bind=behaviour.receipt_bind, receipt=True)
-            if late:
-                self._agenda.at(now + late, self._send, receipt)
-            else:
-                self._deliveries.send(receipt, now)
-
-    def _send(self, delivery: Delivery, now: float) -> None:
-        self._deliveries.send(delivery, now)
+        self._reporting.receipt(message, outcome.state, now, err=outcome.err, network_error=outcome.network_error)
+        if outcome.reports:
+            self._reporting.plan(message, outcome, "end", now)
 
     def _uncount(self, message: Message) -> None:
         if message.counted:
@@ -322,6 +271,7 @@ class Submissions:
             if pending[message.pdu.destination_addr] <= 0:
                 del pending[message.pdu.destination_addr]
 
-
-def _happens(share: float, dice: random.Random) -> bool:
-    return share > 0 and (share >= 1 or dice.random() < share)
+    def clear(self) -> None:
+        """Forget every answer and receipt that is owed."""
+        self.answers.clear()
+        self._reporting.clear()

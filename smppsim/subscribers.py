@@ -18,6 +18,7 @@ from smppsim.handsets import handset_key, number_pattern
 from smppsim.messages import Message
 from smppsim.outcomes import Outcome
 from smppsim.people import Glob
+from smppsim.receipt_text import State
 
 _WILD: Final = re.compile(r"[*?\[]")
 _GSM: Final = 3  # network type of network_error_code (3.4 section 5.3.2.31)
@@ -56,7 +57,7 @@ class Failure(NamedTuple):
         """network_error_code: type and number."""
         return _GSM, self.map_error
 
-    def outcome(self, state: str) -> Outcome:
+    def outcome(self, state: State) -> Outcome:
         """The end of a message that this phone never took."""
         return Outcome(state=state, err=self.err, network_error=self.network_error)
 

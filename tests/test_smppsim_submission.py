@@ -341,7 +341,7 @@ async def test_receipts_are_lost_doubled_and_late(autojump_clock: MockClock, sim
     simulator.behave(receipts_lost=0, receipts_doubled=1)
     await client.ask(submit_sm())
     assert (await client.deliver_sm()) == (await client.deliver_sm())
-    simulator.behave(receipts_doubled=0, receipts_late=1, late_by=240)
+    simulator.behave(receipts_doubled=0, receipts_late=1, receipts_late_by=240)
     await client.ask(submit_sm())
     started = trio.current_time()
     await client.deliver_sm()
@@ -456,7 +456,7 @@ async def test_rules_change_behaviour_for_some_destinations_and_some_accounts(
     ]
     assert statuses == [Status.ESME_RINVDSTADR, 0, 0, 0]
     assert simulator.account("one").behaviour_for(b"33612345690").receipts == "never"
-    assert simulator.account("one").rules[0].behaviour.keys() == {"answers", "responses_lost"}
+    assert simulator.account("one").rules[0].behaviour.model_fields_set == {"answers", "responses_lost"}
 
 
 # -- redelivery -----------------------------------------------------------------------------------------------

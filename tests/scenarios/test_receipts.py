@@ -198,7 +198,7 @@ async def test_receipts_in_every_usual_form_settle_their_messages(
         "text only": {"receipt_tlvs": False, "receipt_text": "seconds"},
         "data_sm": {"receipt_pdu": "data_sm"},
         "doubled": {"receipts_doubled": 1.0},
-        "late": {"receipts_late": 1.0, "late_by": 60},
+        "late": {"receipts_late": 1.0, "receipts_late_by": 60},
         "unasked": {"receipts": "always"},
     }
     account = {"registered_delivery": 0} if odd == "unasked" else {}
