@@ -55,7 +55,7 @@ _MORE: Final = {
     "window_status": "answer to the submit beyond `window`",
     "deliver_window": "deliver_sm of one session without an answer",
     "deliver_timeout_s": "for a deliver_sm_resp",
-    "redeliver_times": "attempts after the first",
+    "redeliver_times": "attempts after the first; then it is parked until a receiver binds anew",
     "system_id": "the client's name",
     "password": "of binds",
     "behaviour": "fields of Behaviour",

@@ -38,6 +38,8 @@ class Account:
         self.dice = random.Random(f"{seed}:{settings.system_id}")  # noqa: S311 - reproducible by intent
         self.sessions: list[Session] = []
         self.waiting: deque[Delivery] = deque(maxlen=waiting)
+        self.parked: deque[Delivery] = deque(maxlen=waiting)
+        """Given up after `redeliver_times`, until a receiver binds anew."""
         self.pending: Counter[bytes] = Counter()
         """Undelivered messages by destination, counted only where a `queue_limit` asks for it."""
         self._refused_until = 0.0

@@ -7,11 +7,12 @@ it. `check` and the other doors of the simulator come beside `serve`.
 import gc
 import json
 import secrets
+import ssl
 import sys
 import time
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import trio
 import typer
@@ -25,6 +26,7 @@ from smppsim.behaviour import Behaviour
 from smppsim.control import control_app
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
+from smppsim.tls import self_signed, server_context
 
 _GC = 50_000, 20, 50
 """Rarer collections: a pause of the simulator looks like a slow operator to whoever measures."""
@@ -32,6 +34,22 @@ _LOOPBACK = "127.0.0.1"
 _ANY = "0.0.0.0"  # noqa: S104 - only with --listen-any
 
 app = typer.Typer(help="An SMPP operator that behaves, and misbehaves, on command.", no_args_is_help=True)
+
+
+class _Secured(NamedTuple):
+    """TLS, and what to say about its certificate."""
+
+    context: ssl.SSLContext
+    told: dict[str, str]
+
+
+class _Where(NamedTuple):
+    """Where to listen."""
+
+    port: int
+    http_port: int
+    host: str
+    tls: _Secured | None
 
 
 @app.callback()
@@ -54,6 +72,14 @@ def serve(
     receipt_delay: Annotated[
         float, typer.Option(help="Seconds from the answer to the receipt, for accounts given here.")
     ] = 1.0,
+    tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, with a self-signed certificate made now.")] = False,
+    tls_pem: Annotated[
+        Path | None, typer.Option(help="Where to write that certificate, for clients to trust; implies --tls.")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(help="A certificate chain (PEM) to use instead; implies --tls.", exists=True)
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its key, if it is not in the same file.", exists=True)] = None,
     listen_any: Annotated[
         bool, typer.Option("--listen-any", help="Listen on every interface, not on loopback only.")
     ] = False,
@@ -69,12 +95,32 @@ def serve(
         typer.echo(_complaint(error), err=True)
         raise typer.Exit(2) from None
     try:
-        trio.run(_serve, chosen, seed, port, http_port, listen_any, as_json or not sys.stdout.isatty())
+        secured = _secured(tls or tls_pem is not None, tls_pem, tls_cert, tls_key)
+    except OSError as error:
+        typer.echo(f"TLS: {error}", err=True)
+        raise typer.Exit(2) from None
+    where = _Where(port, http_port, _ANY if listen_any else _LOOPBACK, secured)
+    try:
+        trio.run(_serve, chosen, seed, where, as_json or not sys.stdout.isatty())
     except* KeyboardInterrupt:
         pass
     except* OSError as errors:
         typer.echo(f"cannot listen: {errors.exceptions[0]}", err=True)
         raise typer.Exit(1) from None
+
+
+def _secured(self_made: bool, pem: Path | None, chain: Path | None, key: Path | None) -> _Secured | None:
+    """TLS by files, or by a certificate of our own whose PEM is written where told, or none; OSError."""
+    if chain is not None:
+        return _Secured(server_context(chain, key), {"certificate": str(chain)})
+    if not self_made:
+        return None
+    made = self_signed(_wall())
+    told = {"fingerprint": made.fingerprint}
+    if pem is not None:
+        pem.write_bytes(made.pem)
+        told["certificate"] = str(pem)
+    return _Secured(made.context, told)
 
 
 def _complaint(error: ValidationError | tomllib.TOMLDecodeError) -> str:
@@ -96,20 +142,19 @@ def _read_scenario(file: Path | None, accounts: list[str], behaviour: Behaviour)
     return Scenario.model_validate({**read, "accounts": given})
 
 
-async def _serve(scenario: Scenario, seed: int, port: int, http_port: int, listen_any: bool, as_json: bool) -> None:
-    host = _ANY if listen_any else _LOOPBACK
+async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool) -> None:
     simulator = Simulator(scenario, seed=seed, wall=_wall)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulator.run)
-        smpp_port = await simulator.listen(host, port)
+        smpp_port = await simulator.listen(where.host, where.port, where.tls.context if where.tls else None)
         config = Config()
-        config.bind = [f"{host}:{http_port}"]
+        config.bind = [f"{where.host}:{where.http_port}"]
         config.accesslog = config.errorlog = None
-        urls = await nursery.start(_http, control_app(simulator, any_host=listen_any), config)
+        urls = await nursery.start(_http, control_app(simulator, any_host=where.host == _ANY), config)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*_GC)
-        _announce(scenario, host, smpp_port, urls[0], seed, as_json)
+        _announce(scenario, where._replace(port=smpp_port), urls[0], seed, as_json)
 
 
 async def _http(app: Any, config: Config, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
@@ -121,14 +166,17 @@ def _wall() -> int:
     return time.time_ns() // 1000  # noqa: TID251 - the simulator's own clock
 
 
-def _announce(scenario: Scenario, host: str, port: int, http: str, seed: int, as_json: bool) -> None:
+def _announce(scenario: Scenario, where: _Where, http: str, seed: int, as_json: bool) -> None:
+    tls = where.tls.told if where.tls else None
     if as_json:
         accounts = [{"system_id": account.system_id, "password": account.password} for account in scenario.accounts]
-        line = {"host": host, "port": port, "http": http, "seed": seed, "accounts": accounts}
+        line = {"host": where.host, "port": where.port, "http": http, "seed": seed, "accounts": accounts, "tls": tls}
         print(json.dumps(line), flush=True)
         return
     table = Table(title="smppsim", show_header=False)
-    table.add_row("SMPP", f"{host}:{port}")
+    table.add_row("SMPP", f"{where.host}:{where.port}")
+    for name, value in (tls or {}).items():
+        table.add_row(f"TLS {name}", value)
     table.add_row("control API", f"{http}/docs")
     table.add_row("seed", str(seed))
     for account in scenario.accounts:

@@ -62,8 +62,11 @@ class Deliveries:
         account.waiting.append(delivery)
 
     def bound(self, account: Account, now: float) -> None:
-        """A receiver has bound: what waited for one goes out."""
-        waiting = list(account.waiting)
+        """A receiver has bound: what was parked or waited for one goes out."""
+        waiting = [*account.parked, *account.waiting]
+        for delivery in account.parked:
+            delivery.attempts = 0
+        account.parked.clear()
         account.waiting.clear()
         for delivery in waiting:
             self.send(delivery, now)
@@ -145,7 +148,8 @@ class Deliveries:
     def _again(self, delivery: Delivery, now: float) -> None:
         link = delivery.account.link
         if delivery.attempts > link.redeliver_times:
-            self._stats.deliveries_given_up += 1
+            self._stats.deliveries_parked += 1
+            delivery.account.parked.append(delivery)
             return
         # The exponent is capped before it is applied: attempts may be in the thousands.
         pause = min(_LONGEST_PAUSE_S, link.redeliver_after_s * 2.0 ** min(delivery.attempts - 1, 16))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
+import ssl
 import struct
 from typing import Final
 
@@ -97,14 +98,15 @@ class Server:
                 _prepare_reset(stream)
             await trio.aclose_forcefully(stream)
 
-    async def serve_socket(self, stream: trio.SocketStream) -> None:
-        """`serve_stream` with the socket's name."""
+    async def serve_socket(self, stream: trio.SocketStream, tls: ssl.SSLContext | None = None) -> None:
+        """`serve_stream` with the socket's name, under TLS if told so; the handshake is part of the first read."""
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             host, port, *_ = stream.socket.getpeername()
         except OSError:
             host, port = "", 0
-        await self.serve_stream(stream, f"{host}:{port}")
+        inner = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
+        await self.serve_stream(inner, f"{host}:{port}")
 
     async def _read(self, link: _Link) -> None:
         """Until the peer ends the stream; what comes after the session's end is thrown away."""
@@ -162,14 +164,21 @@ class Server:
         # Closing a socket with unread octets in it sends RST, which destroys what was just written: end our
         # half first and leave the peer a moment to end its own.
         link.scope.deadline = trio.current_time() + _LINGER_S
-        if isinstance(stream, trio.abc.HalfCloseableStream):
+        transport = _transport(stream)
+        if isinstance(transport, trio.abc.HalfCloseableStream):
             with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-                await stream.send_eof()
+                await transport.send_eof()
         else:
             link.scope.cancel()
 
 
+def _transport(stream: trio.abc.Stream) -> trio.abc.Stream:
+    """What carries the octets: below TLS, or the stream itself."""
+    return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+
+
 def _prepare_reset(stream: trio.abc.Stream) -> None:
     """Let closing send RST instead of FIN, where there is a socket."""
-    if isinstance(stream, trio.SocketStream):
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    transport = _transport(stream)
+    if isinstance(transport, trio.SocketStream):
+        transport.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from engine.smpp.pdu import FrameBuffer, Pdu, commands, encode
+from engine.smpp.pdu import BODIES, FrameBuffer, GenericNack, Header, Pdu, commands, encode
 from engine.smpp.states import BindState
 from smppsim.behaviour import Cut
 from smppsim.mangling import Mangling, Pause, Step
@@ -106,6 +106,11 @@ class Session:
         """Octets of a frame that has begun and not ended."""
         return self._frames.pending
 
+    @property
+    def host(self) -> str:
+        """The client's address without its port; empty in memory."""
+        return self.peer.rpartition(":")[0]
+
     def is_cut(self) -> bool:
         """Whether the end of the link is decided."""
         return self.cut is not None
@@ -154,6 +159,11 @@ class Session:
         octets = b"".join(cast("list[bytes]", outbox))
         outbox.clear()
         return octets, None
+
+    def refuse(self, header: Header, status: int, now: float) -> None:
+        """Answer a request with an error: its response, or generic_nack where it has none."""
+        body = BODIES.get(header.command_id | commands.RESPONSE, GenericNack)
+        self.write(encode(body(), header.sequence_number, status), now)
 
     def request(self, pdu: Pdu, now: float) -> int:
         """Send a request of ours; its sequence number."""

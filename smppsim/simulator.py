@@ -5,8 +5,10 @@ Nothing is decided here. Tests hold a `Simulator` under either clock; `cli` serv
 
 from __future__ import annotations
 
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 import trio
@@ -53,6 +55,7 @@ class Simulator:
         self.smsc = Smsc(scenario or Scenario(), seed, wall or self._own_wall)
         self.server = Server(self.smsc)
         self._nursery: trio.Nursery | None = None
+        self._refusals = trio.lowlevel.ParkingLot()
 
     def _own_wall(self) -> int:
         if self._origin is None:
@@ -102,18 +105,31 @@ class Simulator:
         """Be the operator on any stream."""
         await self.server.serve_stream(stream)
 
-    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listen on TCP; the port. OSError if it is taken."""
-        listeners = await trio.open_tcp_listeners(port, host=host)
-        await self._running.start(trio.serve_listeners, self._accept, listeners)
-        bound: int = listeners[0].socket.getsockname()[1]
+    async def listen(self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None) -> int:
+        """Listen on TCP, under TLS if told so; the port. OSError if it is taken."""
+        bound: int = await self._running.start(self._listen, host, port, tls)
         return bound
 
-    async def _accept(self, stream: trio.SocketStream) -> None:
-        if self.refuses_connections:
-            await trio.aclose_forcefully(stream)
-        else:
-            await self.server.serve_socket(stream)
+    async def _listen(
+        self, host: str, port: int, tls: ssl.SSLContext | None, *, task_status: trio.TaskStatus[int]
+    ) -> None:
+        while True:
+            listeners = await trio.open_tcp_listeners(port, host=host)
+            port = listeners[0].socket.getsockname()[1]
+            task_status.started(port)
+            task_status = trio.TASK_STATUS_IGNORED
+            async with trio.open_nursery() as accepting:
+                accepting.start_soon(
+                    partial(trio.serve_listeners, handler_nursery=self._running),
+                    partial(self.server.serve_socket, tls=tls),
+                    listeners,
+                )
+                while not self.refuses_connections:
+                    await self._refusals.park()
+                accepting.cancel_scope.cancel()
+            while self.refuses_connections:
+                with trio.move_on_at(self.smsc.refuses_connections_until):
+                    await self._refusals.park()
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until `condition()` holds; it is asked again whenever anything has happened."""
@@ -187,6 +203,8 @@ class Simulator:
     def cause(self, fault: AnyFault) -> int:
         """Cause a fault; how many links or accounts it hits now. KeyError for an unknown account."""
         hit = inject(self.smsc, fault, trio.current_time())
+        if isinstance(fault, RefuseConnections):
+            self._refusals.unpark_all()
         self.server.stir()
         return hit
 
@@ -196,6 +214,7 @@ class Simulator:
         self.cause(Drop())
         self.cause(RefuseConnections(for_s=0))
         smsc.mangling.clear()
+        smsc.binding.guessing.clear()
         smsc.agenda.clear()
         smsc.submissions.clear()
         smsc.messages.clear()
@@ -207,6 +226,7 @@ class Simulator:
             account = self.account(settings.system_id)
             account.reset(settings.behaviour, settings.link, settings.rules)
             account.waiting.clear()
+            account.parked.clear()
             account.pending.clear()
             smsc.handsets.alphabets[account.system_id] = account.link.alphabet
         smsc.populate(trio.current_time())

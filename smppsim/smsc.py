@@ -1,4 +1,4 @@
-"""The operator itself: what each PDU means in each state, who may bind, how links are cut and end.
+"""The operator itself: what each PDU means in each state, how links are cut and end.
 
 Sans-IO: time comes in as an argument, octets leave through the sessions' outboxes, the future is on the
 agenda. `server` feeds it from streams; the simulator calls its faults.
@@ -13,7 +13,6 @@ from typing import Final
 
 from engine.smpp.errors import CodecError, FramingError
 from engine.smpp.pdu import (
-    BODIES,
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
@@ -33,8 +32,6 @@ from engine.smpp.pdu import (
     SubmitMulti,
     SubmitMultiResp,
     SubmitSm,
-    Tag,
-    Tlv,
     Unbind,
     UnbindResp,
     answer_to,
@@ -43,10 +40,11 @@ from engine.smpp.pdu import (
     encode,
     peek,
 )
-from engine.smpp.states import BOUND_BY, BindState, Side, allowed
+from engine.smpp.states import BindState, Side, allowed
 from smppsim.accounts import Account
 from smppsim.agenda import Agenda
-from smppsim.behaviour import Cut, Link
+from smppsim.behaviour import Cut
+from smppsim.binding import Binding
 from smppsim.crowd import Crowd
 from smppsim.delivery import Deliveries
 from smppsim.handsets import Handsets
@@ -61,7 +59,6 @@ from smppsim.stats import Stats
 from smppsim.submission import Submissions
 from smppsim.subscribers import PhoneState, Subscribers
 
-_Bind = BindTransmitter | BindReceiver | BindTransceiver
 _VIOLATIONS: Final = 3  # "0x04, close after a few" (row H3)
 _DELIVERED: Final = frozenset({commands.DELIVER_SM_RESP, commands.DATA_SM_RESP})
 
@@ -110,6 +107,7 @@ class Smsc:
             bounds.handset_parts,
         )
         self.submissions.on_arrival = self.crowd.arrived
+        self.binding = Binding(self.accounts, self.agenda, self.stats, self._bound)
         self.sessions: dict[int, Session] = {}
         self.written: list[Session] = []
         """Sessions with new octets or a new end since the shell last looked."""
@@ -242,14 +240,10 @@ class Smsc:
 
     def _not_allowed(self, session: Session, header: Header, now: float) -> None:
         self.stats.not_allowed += 1
-        self._refuse(session, header, Status.ESME_RINVBNDSTS, now)
+        session.refuse(header, Status.ESME_RINVBNDSTS, now)
         session.violations += 1
         if session.account is None and session.violations >= _VIOLATIONS:
             self.cut(session, Cut.close, now)
-
-    def _refuse(self, session: Session, header: Header, status: int, now: float) -> None:
-        body = BODIES.get(header.command_id | commands.RESPONSE, GenericNack)
-        session.write(encode(body(), header.sequence_number, status), now)
 
     def _answered(self, session: Session, command_id: int, now: float) -> None:
         if command_id == commands.ENQUIRE_LINK_RESP and session.enquiries:
@@ -266,7 +260,7 @@ class Smsc:
         sequence, account = header.sequence_number, session.account
         match pdu:
             case BindTransmitter() | BindReceiver() | BindTransceiver():
-                self._bind(session, header, pdu, now)
+                self.binding.bind(session, header, pdu, now)
             case EnquireLink():
                 if account is None or account.answers_enquiries(now):
                     session.write(encode(EnquireLinkResp(), sequence), now)
@@ -291,7 +285,7 @@ class Smsc:
                 status = self.messages.replace(account, pdu)
                 session.write(encode(ReplaceSmResp(), sequence, status), now)
             case _:
-                self._refuse(session, header, Status.ESME_RINVCMDID, now)
+                session.refuse(header, Status.ESME_RINVCMDID, now)
 
     def _submit_multi(self, account: Account, session: Session, sequence: int, pdu: SubmitMulti, now: float) -> None:
         # Each destination is a message of its own; the first one's response answers for all.
@@ -307,47 +301,9 @@ class Smsc:
             else:
                 self.submissions.submit(account, session, sequence, single, now, commands.SUBMIT_MULTI)
 
-    # -- binding --------------------------------------------------------------------------------------------
+    # -- the ends of a bind ---------------------------------------------------------------------------------
 
-    def _bind(self, session: Session, header: Header, pdu: _Bind, now: float) -> None:
-        if session.account is not None:
-            self._refuse(session, header, Status.ESME_RALYBND, now)
-            return
-        account = self.accounts.get(pdu.system_id.decode("latin-1"))
-        link = Link() if account is None else account.link
-        if link.bind_response == "never":
-            return
-        # One answer for an unknown name and a wrong password (row H2).
-        known = account is not None and account.admits(pdu.password)
-        delay = link.bind_delay.draw(account.dice) if known and account is not None else 0.0
-        if delay > 0:
-            self.agenda.at(now + delay, self._bind_late, (session, header, pdu))
-        else:
-            self._decide_bind(session, header, pdu, now)
-
-    def _bind_late(self, asked: tuple[Session, Header, _Bind], now: float) -> None:
-        session, header, pdu = asked
-        if not session.over and session.account is None:
-            self._decide_bind(session, header, pdu, now)
-
-    def _decide_bind(self, session: Session, header: Header, pdu: _Bind, now: float) -> None:
-        account = self.accounts.get(pdu.system_id.decode("latin-1"))
-        if account is None or not account.admits(pdu.password):
-            status = Status.ESME_RINVPASWD
-        else:
-            status = account.refuses_bind(now)
-        if status or account is None:
-            self.stats.binds_refused += 1
-            self._refuse(session, header, status, now)
-            return
-        self.stats.binds += 1
-        session.version = pdu.interface_version
-        session.account = account
-        session.state = BOUND_BY[header.command_id | commands.RESPONSE]
-        account.joined(session)
-        body = BODIES[header.command_id | commands.RESPONSE]
-        answer = body(system_id=account.link.system_id.encode(), tlvs=_version(account.link, session.version))  # type: ignore[call-arg]
-        session.write(encode(answer, header.sequence_number), now)
+    def _bound(self, session: Session, account: Account, now: float) -> None:
         if account.link.enquire_every_s is not None:
             self.agenda.at(now + account.link.enquire_every_s, self._enquire_timer, session)
         if session.receives:
@@ -361,12 +317,6 @@ class Smsc:
         session.write(encode(UnbindResp(), sequence), now)
         session.state = BindState.UNBOUND
         self.cut(session, Cut.close, now)
-
-
-def _version(link: Link, peer: int) -> tuple[Tlv, ...]:
-    if link.interface_version is None or peer < 0x34:
-        return ()
-    return ((Tag.SC_INTERFACE_VERSION, bytes((max(link.interface_version, min(peer, 0x50)),))),)
 
 
 def _as_submit(pdu: DataSm) -> SubmitSm:

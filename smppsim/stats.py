@@ -12,6 +12,7 @@ class Stats:
     connections: int = 0
     binds: int = 0
     binds_refused: int = 0
+    guessing_alarms: int = 0
     unbinds: int = 0
     sessions_lost: int = 0
     submits: int = 0
@@ -28,7 +29,7 @@ class Stats:
     deliveries_acknowledged: int = 0
     deliveries_refused: int = 0
     deliveries_unanswered: int = 0
-    deliveries_given_up: int = 0
+    deliveries_parked: int = 0
     deliveries_dropped: int = 0
     redelivered: int = 0
     malformed: int = 0

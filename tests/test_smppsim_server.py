@@ -17,6 +17,7 @@ import smpplib.consts
 import smpplib.gsm
 import smpplib.pdu
 import trio
+import trio.testing
 from typer.testing import CliRunner
 
 from engine.smpp.pdu import BindTransceiver, EnquireLink, EnquireLinkResp, SubmitSmResp
@@ -114,10 +115,22 @@ async def test_refused_connections_and_garbage_leave_the_others_alone(simulator:
                 pass
         await scanner.aclose()
     simulator.cause(RefuseConnections(for_s=1e6))
-    refused = await trio.open_tcp_stream("127.0.0.1", port)
-    assert await refused.receive_some() == b""
-    await refused.aclose()
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(OSError, match="failed"):
+        await trio.open_tcp_stream("127.0.0.1", port)
     assert (await client.ask(EnquireLink()))[1] == EnquireLinkResp()
+    await client.stream.aclose()
+
+
+async def test_a_port_that_refused_connections_comes_back(simulator: Simulator) -> None:
+    port = await simulator.listen()
+    simulator.cause(RefuseConnections(for_s=3600))
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(OSError, match="failed"):
+        await trio.open_tcp_stream("127.0.0.1", port)
+    simulator.cause(RefuseConnections(for_s=0))
+    await trio.testing.wait_all_tasks_blocked()
+    client = await bound_by_tcp(port)
     await client.stream.aclose()
 
 

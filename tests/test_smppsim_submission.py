@@ -488,14 +488,23 @@ async def test_a_delivery_refused_for_good_does_not_come_again(autojump_clock: M
     assert simulator.stats.deliveries_refused == 1
 
 
-async def test_redelivery_ends_after_its_last_attempt(autojump_clock: MockClock, simulator: Simulator) -> None:
-    simulator.link(redeliver_times=2)
+async def test_redelivery_pauses_longer_each_time_and_then_parks_until_a_receiver_binds_anew(
+    autojump_clock: MockClock, simulator: Simulator
+) -> None:
+    """H5: redelivery with backoff, then parking; nothing is lost."""
+    simulator.link(redeliver_times=3, redeliver_after_s=5)
     client = await bound(simulator)
     simulator.handset("+33612345600").reply("hello", "38200")
-    for _ in range(3):
+    instants = []
+    for _ in range(4):
         await client.deliver_sm(Status.ESME_RX_T_APPN)
+        instants.append(trio.current_time())
+    assert instants == [0, 5, 15, 35]
     assert await client.nothing_for(3600)
-    assert simulator.stats.deliveries_given_up == 1
+    assert (simulator.stats.deliveries_parked, len(simulator.account("demo").parked)) == (1, 1)
+    again = await bound(simulator, BindReceiver)
+    assert (await again.deliver_sm()).short_message == b"hello"
+    assert len(simulator.account("demo").parked) == 0
 
 
 async def test_an_unanswered_delivery_comes_again_after_its_timeout(

@@ -76,7 +76,7 @@ async def test_a_database_that_is_gone_for_a_minute_loses_nothing(
         seen = list(responses(pair))
         assert {status for status, _ in seen} == {Status.ESME_ROK, Status.ESME_RX_T_APPN}
         assert max(after for _, after in seen) < 9
-        assert pair.sim.stats.deliveries_given_up == pair.sim.stats.deliveries_unanswered == 0
+        assert pair.sim.stats.deliveries_parked == pair.sim.stats.deliveries_unanswered == 0
 
 
 async def test_a_commit_of_which_nobody_knows_is_taken_in_once(database: Database, autojump_clock: Autojump) -> None:
@@ -168,7 +168,7 @@ async def test_a_flood_of_receipts_is_bounded_refused_beyond_it_and_taken_in_lat
         assert Status.ESME_RX_T_APPN in {status for status, _ in responses(pair)}
         count = await pair.core.store.read(lambda tx: tx.all(RECEIPTS))
         assert len({row[8] for row in count}) == 6_001
-        assert pair.sim.stats.deliveries_given_up == 0
+        assert pair.sim.stats.deliveries_parked == 0
 
 
 async def test_codes_do_not_wait_for_a_flood_of_receipts(sqlite_database: Database, autojump_clock: Autojump) -> None:
