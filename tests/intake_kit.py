@@ -5,7 +5,7 @@ What a test does reads like the wire: `sent`, `answer`, `receipt`, `mo`; what ca
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,14 +65,14 @@ class IntakeKit:
             expires_at=now + ttl_s * SECOND, body=text, parts=parts,
         )  # fmt: skip
         await self.store.write(lambda tx: queue.enqueue(tx, [row]))
-        return await self.claimed(row)
+        return await self.claimed(row._asdict())
 
-    async def claimed(self, row: NewMessage) -> list[InFlight]:
+    async def claimed(self, row: Mapping[str, Any]) -> list[InFlight]:
         """Mark the queued messages of a row's queue *on wire*: the tokens of their parts."""
         pool = self.core.pool
         line = next(iter(pool._slots.values())).line
         claim = Claim(
-            lane=row.lane, plan=row.route, application_id=row.application_id, room=50, most=50, now=self.clock.now(),
+            lane=row["lane"], plan=row["route"], application_id=row["application_id"], room=50, most=50, now=self.clock.now(),
             run=self.core.run_id, simulated=True, wording=line.sender.wording, references=pool.references,
             books=self.core.books,
         )  # fmt: skip
@@ -117,6 +117,10 @@ class IntakeKit:
         """The link drops; what comes next comes on another."""
         self.ended[self.session] = self.clock.now()
         self.session = new
+
+    async def look(self, name: str) -> None:
+        """Run one duty now."""
+        await self.core.rounds.look(next(duty for duty in self.core.rounds.duties if duty.name == name))
 
     # Rows.
 

@@ -37,6 +37,7 @@ from tests.scheduling import schedule_by
 
 PHONE = "+33612345678"
 APP = "app_test"
+_LONGEST_S = 30_000.0  # of virtual time
 
 
 def settings(**changed: Any) -> Settings:
@@ -256,19 +257,21 @@ async def rig(
 
     try:
         core = await open_core(settings(**changed), store, clock, world.keyring, connect=connect)
-        async with trio.open_nursery() as nursery:
-            if not shared:
-                await nursery.start(operator.run)
-            await nursery.start(core.run)
-            pair = Rig(core, operator, clock)
-            if bound:
-                with trio.fail_after(600):
-                    while core.pool.bound() < bound:
-                        await trio.sleep(0.01)
-            yield pair
-            await core.stop(grace_s)
-            await check_invariants(pair, honest=honest, since=world.began)
-            nursery.cancel_scope.cancel()
+        # Who waits for what never comes fails in the end, instead of living for ever in no time.
+        with trio.fail_after(_LONGEST_S):
+            async with trio.open_nursery() as nursery:
+                if not shared:
+                    await nursery.start(operator.run)
+                await nursery.start(core.run)
+                pair = Rig(core, operator, clock)
+                if bound:
+                    with trio.fail_after(600):
+                        while core.pool.bound() < bound:
+                            await trio.sleep(0.01)
+                yield pair
+                await core.stop(grace_s)
+                await check_invariants(pair, honest=honest, since=world.began)
+                nursery.cancel_scope.cancel()
     finally:
         await store.close()
 

@@ -7,7 +7,7 @@ import pytest
 from engine.duties import messages
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
-from engine.transit import queue, receipting, replying
+from engine.transit import queue, receipting, reconciling, replying
 
 INDEX_OF = {
     "claim": (queue._CLAIMABLE, "ix_message_queue"),
@@ -16,8 +16,8 @@ INDEX_OF = {
     "doubts": (messages._DOUBTS_DUE, "ix_message_doubt"),
     "lives": (messages._OVERDUE, "ix_message_open"),
     "takeover": (messages._ABANDONED, "ix_message_on_wire"),
-    "doubtful": (receipting._DOUBTFUL, "ix_message_doubt"),
-    "on wire": (receipting._ON_WIRE, "ix_message_on_wire"),
+    "doubtful": (reconciling._DOUBTFUL, "ix_part_doubt"),
+    "on wire": (reconciling._ON_WIRE, "ix_message_on_wire"),
     "receipts of a number": (receipting._ABOUT_NUMBER, "ix_receipt_quarantine"),
     "siblings": (replying._SIBLINGS, "ix_reply_part_open"),
     "equal": (replying._EQUAL, "ix_reply_part_digest"),

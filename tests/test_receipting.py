@@ -1,4 +1,4 @@
-"""Receipts at store level: matched by account and id whenever they come, reconciled with doubts, or kept as orphans."""
+"""Receipts at store level: matched by account and id whenever they come, or kept as orphans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from sqlmodel import SQLModel
 
 from engine.clock import DAY
 from engine.duties.retention import id_before
-from engine.duties.rounds import Duty
 from engine.smpp.pdu import DataSm, Tag
 from engine.store.connections import Database
 from engine.store.doorway import Store
@@ -40,12 +39,6 @@ async def embedded(sqlite_database: Database) -> AsyncIterator[Store]:
     opened.open()
     yield opened
     await opened.close()
-
-
-async def look(kit: IntakeKit, name: str) -> None:
-    """Run one duty now."""
-    duty: Duty = next(duty for duty in kit.core.rounds.duties if duty.name == name)
-    await kit.core.rounds.look(duty)
 
 
 async def test_a_receipt_before_its_response_is_kept_and_applied_when_the_id_appears(store: Store) -> None:
@@ -252,10 +245,10 @@ async def test_a_message_of_which_nobody_tells_ends_unknown_and_a_late_receipt_i
     [token] = await kit.sent(ttl_s=600)
     await kit.answer(token, "9")
     kit.clock.step(601 + 3_590)
-    await look(kit, "lives")
+    await kit.look("lives")
     assert await kit.state(token) == "accepted"
     kit.clock.step(10)
-    await look(kit, "lives")
+    await kit.look("lives")
     assert await kit.state(token) == "unknown"
     assert (await kit.message(token))["final_at"] is not None
     await kit.receipt("9")
@@ -298,7 +291,7 @@ async def test_three_parts_in_every_order_with_any_missing_come_to_one_result(st
             unfinished.append(tokens[0])
     kit.clock.step(2 * 3_600 + 1)
     for _ in range(3):
-        await look(kit, "lives")
+        await kit.look("lives")
     rows = {row["id"]: row["state"] for row in await kit.rows(MESSAGES)}
     assert {rows[token.message_id] for token in unfinished} == {"unknown"}
     assert set(await kit.effects()) == {"applied"}
@@ -326,7 +319,7 @@ async def test_one_failed_part_fails_the_message_even_if_nothing_is_heard_of_the
     await kit.receipt("2", "UNDELIV", err="027")
     assert await kit.state(tokens[0]) == "accepted"
     kit.clock.step(2 * 3_600 + 1)
-    await look(kit, "lives")
+    await kit.look("lives")
     row = await kit.message(tokens[0])
     assert (row["state"], row["reason"]) == ("undelivered", "027")
 
@@ -342,7 +335,7 @@ async def test_the_receipt_of_an_answered_part_does_not_settle_the_doubt_of_anot
     row = await kit.message(tokens[0])
     assert (row["state"], row["unanswered"], row["open_parts"]) == ("in_doubt", 1, 2)
     kit.clock.step(181)
-    await look(kit, "doubts")
+    await kit.look("doubts")
     assert (await kit.message(tokens[0]))["resend"] == "2"
 
 
@@ -389,119 +382,6 @@ async def test_orphans_are_forgotten_after_their_days_with_every_key_they_waited
     keys = SQLModel.metadata.tables["orphan_key"]
     left = await store.read(lambda tx: tx.all(Statement(lambda _: keys.select())))
     assert {row[1] for row in left} == {"31338", "d 201528", "x 31338"}
-
-
-# Doubts.
-
-
-async def test_an_unknown_id_is_reconciled_with_the_only_message_in_doubt_of_its_number(store: Store) -> None:
-    """D19, B27: and further receipts of that id are known from then on."""
-    kit = await intake_kit(store)
-    [token], [bystander] = await kit.sent(), await kit.sent(to=OTHER)
-    await kit.silence(token, bystander)
-    taken = await kit.receipt("808", "ENROUTE")
-    assert taken.orphans == 0
-    assert await kit.state(token) == "accepted"
-    await kit.receipt("808", "DELIVRD")
-    assert (await kit.state(token), await kit.state(bystander)) == ("delivered", "in_doubt")
-    assert await kit.events(token) == ["in_doubt", "accepted", "delivered"]
-    kit.clock.step(600)
-    await look(kit, "doubts")
-    assert await kit.state(token) == "delivered"
-
-
-async def test_several_messages_in_doubt_leave_the_receipt_and_both_of_them_visible(store: Store) -> None:
-    """D19: ambiguous."""
-    kit = await intake_kit(store)
-    [first], [second] = await kit.sent(), await kit.sent()
-    await kit.silence(first, second)
-    assert (await kit.receipt("808")).orphans == 1
-    assert (await kit.state(first), await kit.state(second)) == ("in_doubt", "in_doubt")
-    assert await kit.effects() == ["orphan"]
-
-
-async def test_a_submit_that_waits_for_its_answer_may_be_the_one_that_is_meant(store: Store) -> None:
-    """D1, D19: one message in doubt, one on the wire to the same number: the answer will tell."""
-    kit = await intake_kit(store)
-    [doubtful] = await kit.sent()
-    await kit.silence(doubtful)
-    [waiting] = await kit.sent()
-    assert (await kit.receipt("808")).orphans == 1
-    await kit.answer(waiting, "808")
-    assert (await kit.state(doubtful), await kit.state(waiting)) == ("in_doubt", "delivered")
-
-
-async def test_when_the_answer_brings_another_id_the_doubt_takes_the_orphan(store: Store) -> None:
-    """D19: at the end of the hold, before anything is sent again."""
-    kit = await intake_kit(store)
-    [doubtful] = await kit.sent()
-    await kit.silence(doubtful)
-    [waiting] = await kit.sent()
-    await kit.receipt("808")
-    await kit.answer(waiting, "809")
-    kit.clock.step(181)
-    await look(kit, "doubts")
-    assert (await kit.state(doubtful), await kit.state(waiting)) == ("delivered", "accepted")
-    assert (await kit.message(doubtful))["attempts"] == 1
-
-
-async def test_an_orphan_from_before_the_submit_settles_no_doubt(store: Store) -> None:
-    """D19: yesterday's receipt for the same number is not about today's message."""
-    kit = await intake_kit(store)
-    await kit.receipt("808")
-    kit.clock.step(86_400)
-    [token] = await kit.sent(ttl_s=86_400)
-    await kit.silence(token)
-    kit.clock.step(181)
-    await look(kit, "doubts")
-    assert await kit.state(token) == "queued"
-    assert await kit.effects() == ["orphan"]
-
-
-async def test_doubtful_parts_of_one_message_take_unknown_ids_in_turn(store: Store) -> None:
-    """D14, D19: three parts without answers, three receipts with ids of which nobody knows whose they are."""
-    kit = await intake_kit(store)
-    tokens = await kit.sent(3)
-    await kit.silence(*tokens)
-    await kit.arrive(receipt("5"), receipt("6"), receipt("6"))
-    assert await kit.state(tokens[0]) == "in_doubt"
-    await kit.receipt("7")
-    assert await kit.state(tokens[0]) == "delivered"
-    assert await kit.effects() == ["applied", "applied", "duplicate", "applied"]
-    assert {row["state"] for row in await kit.rows(PARTS)} == {"delivered"}
-
-
-async def test_more_ids_than_doubtful_parts_are_not_guessed_at(store: Store) -> None:
-    """D19: two ids, one part: both stay."""
-    kit = await intake_kit(store)
-    [token] = await kit.sent()
-    await kit.silence(token)
-    assert (await kit.arrive(receipt("5"), receipt("6"))).orphans == 2
-    assert await kit.state(token) == "in_doubt"
-
-
-async def test_a_receipt_while_the_second_submit_is_queued_stops_it(store: Store) -> None:
-    """D19: proof of arrival forbids a resend."""
-    kit = await intake_kit(store, account={"id_style": "plain"})
-    [token] = await kit.sent(category="otp")
-    await kit.silence(token)
-    await kit.receipt("808", "ENROUTE")
-    await look(kit, "doubts")
-    assert await kit.state(token) == "accepted"
-
-
-async def test_a_late_answer_after_reconciliation_changes_nothing_twice(store: Store) -> None:
-    """B15, D14: parts 1 and 2 in doubt, part 1 proven by a receipt, then part 1's late answer: part 2 is still open."""
-    kit = await intake_kit(store)
-    tokens = await kit.sent(2)
-    await kit.silence(*tokens)
-    await kit.receipt("5")
-    await kit.answer(tokens[0], "5", late=True)
-    row = await kit.message(tokens[0])
-    assert (row["state"], row["unanswered"], row["open_parts"]) == ("in_doubt", 1, 1)
-    await kit.answer(tokens[1], "6", late=True)
-    await kit.receipt("6")
-    assert await kit.state(tokens[0]) == "delivered"
 
 
 async def test_a_batch_taken_in_twice_after_an_unknown_commit_counts_once(store: Store) -> None:

@@ -24,7 +24,8 @@ from engine.transit.backlog import QueueKey
 from engine.transit.books import Books
 from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
-from engine.transit.receipting import about, apply_receipts, reconcile
+from engine.transit.receipting import about, apply_receipts
+from engine.transit.reconciling import reconcile
 from engine.transit.settling import Tally, overdue, resolve_doubt
 
 _MOST: Final = 200

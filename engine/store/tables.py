@@ -108,6 +108,16 @@ class Part(SQLModel, table=True):
     """One PDU of a message and of one attempt at it."""
 
     __tablename__: ClassVar[str] = "part"
+    __table_args__ = (
+        # The submits without an answer: which of them a receipt of an unknown id may mean.
+        Index(
+            "ix_part_doubt",
+            "account",
+            "sent_at",
+            sqlite_where=sql("state = 'in_doubt'"),
+            postgresql_where=sql("state = 'in_doubt'"),
+        ),
+    )
 
     message_id: str = col.key()
     number: int = col.number(primary_key=True)  # from 1

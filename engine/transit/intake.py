@@ -8,6 +8,7 @@ to be sent again.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 import trio
@@ -24,7 +25,16 @@ from engine.transit.books import Bells, Books
 from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
 from engine.transit.parking import park
-from engine.transit.receipting import ReceivedReceipt, apply_receipts, awaiting, chosen, find, quarantine, reconcile
+from engine.transit.receipting import (
+    ReceivedReceipt,
+    about,
+    apply_receipts,
+    awaiting,
+    chosen,
+    find,
+    quarantine,
+)
+from engine.transit.reconciling import reconcile
 from engine.transit.replying import Joining, ReceivedPart, acknowledged, receive, set_aside
 from engine.transit.settling import Tally
 
@@ -179,8 +189,11 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     if early or receipts:
         found = find(tx, rules.name, [*early, *receipts], now, waited=len(early))
         matched = {one.receipt.row_id for one in found}
-        reconciled, lost = reconcile(tx, rules.name, [one for one in receipts if one.row_id not in matched], now)
+        unmatched = [one for one in receipts if one.row_id not in matched]
+        reconciled, lost = reconcile(tx, rules.name, unmatched, now, partial(_quarantined, tx, desk))
         if reconciled:
+            arrived = {one.row_id for one in receipts}
+            early += [one.receipt for one in reconciled if one.receipt.row_id not in arrived]
             # Receipts of the same ids that came earlier were ambiguous then.
             older = awaiting(tx, [(rules.name, key) for one in reconciled for key in one.receipt.keys])
             found += find(tx, rules.name, older, now, waited=len(older)) + reconciled
@@ -202,6 +215,10 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     ]
     refused = refused_senders(tallies, batch.answers)
     return TakenIn(bells, queued, doubted, applied, orphans, waiting, refused)
+
+
+def _quarantined(tx: Tx, desk: Desk, number: str) -> list[ReceivedReceipt]:
+    return [one._replace(about=number) for one in about(tx, desk.rules.name, desk.fingerprint(number))]
 
 
 def _park(tx: Tx, arrival: Arrival, account: str, sealed: str, error: str, now: int) -> None:

@@ -1,7 +1,7 @@
 """Store functions for delivery receipts: matched by operator account and normalised id, else quarantined durably.
 
-A receipt that overtook its response is applied when the response brings the id; one whose response never came may be
-reconciled with the single message in doubt that it can mean. Called by intake and by the doubt duty.
+A receipt that overtook its response is applied when the response brings the id; what one whose response never came may
+mean is `reconciling`'s. Called by intake and by the doubt duty.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, and_, bindparam, literal_column, select, tuple_
+from sqlalchemy import BigInteger, and_, bindparam, select, tuple_
 
 from engine.smpp.receipts import MessageState
 from engine.store.statements import Dialect, Statement, column_kinds, insert_new
@@ -21,9 +21,8 @@ from engine.transit.settling import OUTCOME_OF, PartFacts, Tally, received
 
 # An id older than this is another message's: SMSCs reuse ids after restarts and months.
 ID_LIFE_US: Final = 15 * 86_400 * 1_000_000
-_RECONCILE_WITHIN_US: Final = 2 * 86_400 * 1_000_000
 # A receipt that waits in quarantine cannot be about what was sent after it came, but for clocks that were set back.
-_CLOCK_SLACK_US: Final = 10 * 1_000_000
+CLOCK_SLACK_US: Final = 10 * 1_000_000
 
 
 class ReceivedReceipt(NamedTuple):
@@ -68,7 +67,7 @@ def find(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], now: int, *,
     found: list[tuple[int, int, int, Found]] = []
     for index, place, message_id, number, attempt, state, sent_at in tx.joined(_FIND, rows, since=now - ID_LIFE_US):
         receipt = receipts[index]
-        if index >= waited or sent_at <= receipt.received_at + _CLOCK_SLACK_US:
+        if index >= waited or sent_at <= receipt.received_at + CLOCK_SLACK_US:
             found.append((index, place, -sent_at, Found(receipt, message_id, int(number), int(attempt), state)))
     found.sort(key=_BY_LIKELIHOOD)
     return [entry[3] for entry in found]
@@ -160,68 +159,6 @@ def forget_orphans(tx: Tx, before: str, most: int) -> int:
 def about(tx: Tx, account: str, fingerprint: str) -> list[ReceivedReceipt]:
     """Return an account's quarantined receipts that speak of one number."""
     return [_from_row(row) for row in tx.all(_ABOUT_NUMBER, account=account, about=fingerprint)]
-
-
-class Doubtful(NamedTuple):
-    """A message in doubt, as a receipt of an unknown id may mean it."""
-
-    message_id: str
-    recipient: str
-    application_id: str
-    sent_at: int
-
-
-def doubtful(tx: Tx, account: str, since: int) -> list[Doubtful]:
-    """Return an account's messages in doubt that were sent since an instant."""
-    return [Doubtful(row[0], row[1], row[2], int(row[3])) for row in tx.all(_DOUBTFUL, account=account, since=since)]
-
-
-def reconcile(
-    tx: Tx, account: str, orphans: Sequence[ReceivedReceipt], now: int
-) -> tuple[list[Found], list[ReceivedReceipt]]:
-    """Match receipts of unknown ids with messages in doubt: exactly one message of the number, or nothing.
-
-    Returns the matches, whose ids are known from now on, and the receipts that stay orphans. An ambiguous one leaves
-    both sides visible: several messages in doubt, more ids than parts in doubt, or a submit that is still waiting for
-    the answer which may bring the id.
-    """
-    if not orphans:
-        return [], []
-    candidates: dict[str, list[Doubtful]] = defaultdict(list)
-    for one in doubtful(tx, account, now - _RECONCILE_WITHIN_US):
-        candidates[one.recipient].append(one)
-    by_number: dict[str, list[ReceivedReceipt]] = defaultdict(list)
-    for orphan in orphans:
-        by_number[orphan.about].append(orphan)
-    single = {number: candidates[number][0] for number in by_number if len(candidates.get(number, ())) == 1}
-    if single:
-        for (recipient,) in tx.all(_ON_WIRE, account=account):
-            single.pop(recipient, None)
-    parts: dict[str, list[tuple[str, int, int, str]]] = defaultdict(list)
-    for part in queue.parts_of(tx, [one.message_id for one in single.values()]):
-        if part[3] == "in_doubt":
-            parts[part[0]].append(part)
-    matches: list[Found] = []
-    left: list[ReceivedReceipt] = []
-    keys: list[KeyRow] = []
-    for number, group in by_number.items():
-        message = single.get(number)
-        if message is None:
-            left += group
-            continue
-        later = [orphan for orphan in group if orphan.received_at >= message.sent_at - _CLOCK_SLACK_US]
-        ids = list(dict.fromkeys(orphan.smsc_id for orphan in later))
-        if len(ids) > len(parts[message.message_id]):
-            later = []
-        # Which of its parts an id belongs to cannot be known and does not matter: all of them together settle it.
-        part_of = dict(zip(ids, parts[message.message_id], strict=False))
-        matches += [Found(orphan, *part_of[orphan.smsc_id]) for orphan in later]
-        left += [orphan for orphan in group if orphan not in later]
-        for orphan in later:
-            part_key = part_of[orphan.smsc_id][:3]
-            keys += [(account, key, *part_key, message.application_id, now) for key in orphan.keys]
-    put_keys(tx, keys)
-    return matches, left
 
 
 def put_keys(tx: Tx, keys: Sequence[KeyRow]) -> None:
@@ -373,18 +310,6 @@ _ABOUT_NUMBER: Final = Statement(
             _receipt.c.about_fp == bindparam("about"),
         )
         .order_by(_receipt.c.received_at, _receipt.c.id)
-    )
-)
-_DOUBTFUL: Final = Statement(
-    lambda _: select(_message.c.id, _message.c.recipient, _message.c.application_id, _message.c.sent_at).where(
-        _message.c.state == "in_doubt",
-        _message.c.account == bindparam("account"),
-        _message.c.sent_at >= bindparam("since", type_=BigInteger()),
-    )
-)
-_ON_WIRE: Final = Statement(
-    lambda _: select(_message.c.recipient).where(
-        _message.c.state == literal_column("'on_wire'"), _message.c.account == bindparam("account")
     )
 )
 _PUT_KEYS: Final = insert_new(ReceiptKey, **column_kinds(ReceiptKey))

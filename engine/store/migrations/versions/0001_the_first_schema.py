@@ -283,6 +283,14 @@ def upgrade() -> None:
         sa.Column("receipt_error", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("message_id", "number", "attempt"),
     )
+    op.create_index(
+        "ix_part_doubt",
+        "part",
+        ["account", "sent_at"],
+        unique=False,
+        sqlite_where=sa.text("state = 'in_doubt'"),
+        postgresql_where=sa.text("state = 'in_doubt'"),
+    )
     op.create_table(
         "profile",
         sa.Column("application_id", sa.Text(), nullable=False),
@@ -519,6 +527,12 @@ def downgrade() -> None:
     )
     op.drop_table("receipt")
     op.drop_table("profile")
+    op.drop_index(
+        "ix_part_doubt",
+        table_name="part",
+        sqlite_where=sa.text("state = 'in_doubt'"),
+        postgresql_where=sa.text("state = 'in_doubt'"),
+    )
     op.drop_table("part")
     op.drop_table("parked")
     op.drop_table("orphan_key")
