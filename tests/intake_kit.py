@@ -72,9 +72,9 @@ class IntakeKit:
         pool = self.core.pool
         line = next(iter(pool._slots.values())).line
         claim = Claim(
-            lane=row["lane"], plan=row["route"], application_id=row["application_id"], room=50, most=50, now=self.clock.now(),
-            run=self.core.run_id, simulated=True, wording=line.sender.wording, references=pool.references,
-            books=self.core.books,
+            lane=row["lane"], plan=row["route"], application_id=row["application_id"], room=50, most=50,
+            now=self.clock.now(), run=self.core.run_id, simulated=True, wording=line.sender.wording,
+            references=pool.references, books=self.core.books,
         )  # fmt: skip
         claimed = await self.store.write(claim)
         return [token for submits in claimed.submits for token, _ in submits]

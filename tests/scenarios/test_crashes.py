@@ -145,7 +145,7 @@ async def crash_and_recover(database: Database, seed: int) -> None:
     world.sim.behave(
         response_delay={"kind": "uniform", "low": 0.0, "high": 0.3},
         receipt_delay={"kind": "uniform", "low": 0.0, "high": 3.0},
-        unanswered_share=0.05,
+        responses_lost=0.05,
         answers=[{"weight": 18}, {"status": "RTHROTTLED", "weight": 2}, {"status": "RSYSERR"}],
     )
     figures = {"account": {"binds": {"main": bind_settings(window=8, sessions=2)}, "rate": 60}}
@@ -174,7 +174,7 @@ async def crash_and_recover(database: Database, seed: int) -> None:
             assert await live(world, database, busy, seed=seed, **figures)
 
         async def quiet(pair: Rig, _store: MortalStore) -> None:
-            pair.sim.behave(unanswered_share=0, answers=[{}])
+            pair.sim.behave(responses_lost=0, answers=[{}])
             await pair.settled(900 + 3_700)
             rows = await pair.rows(MESSAGES)
             assert {row["id"] for row in rows} >= set(ids)

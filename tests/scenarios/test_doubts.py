@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from engine.store.connections import Database
-from smppsim.behaviour import Outcome
+from smppsim.outcomes import Outcome
 from tests.rig import MESSAGES, PHONE, accounts, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, submits
 
@@ -36,7 +36,7 @@ async def test_the_class_of_a_message_decides_what_becomes_of_a_doubt(
         await pair.until(one, "in_doubt")
         assert trio.current_time() == pytest.approx(deadline_s, abs=1)
         if not again:
-            await pair.settled(1_000)
+            await pair.settled(300)
             assert await pair.state(one) == "in_doubt"
             assert len(submits(operator)) == 1
             return
@@ -175,7 +175,7 @@ async def test_a_twentieth_of_all_responses_swallowed_ends_visibly_for_every_mes
 ) -> None:
     """users-ask 15: resolved by receipt, by the one resend, or left in doubt; nothing lost, duplicates counted."""
     operator = simulator(seed=5)
-    operator.behave(unanswered_share=0.05, response_delay=0.02, receipt_delay=2, receipts_lost=0.1)
+    operator.behave(responses_lost=0.05, response_delay=0.02, receipt_delay=2, receipts_lost=0.1)
     async with rig(database, sim=operator, seed=5, account={"binds": {"main": bind_settings(window=50)}}) as pair:
         for index, category in enumerate(POLICIES):
             numbers = [f"+336123{index}{number:04}" for number in range(80)]

@@ -15,6 +15,7 @@ from engine.store.transaction import Tx
 from engine.transit.claiming import Claim
 from engine.transit.classes import Lane
 from smppsim.behaviour import Link
+from smppsim.faults import Mute, Throttle
 from tests.rig import PHONE, Rig, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, busiest, submits, texts
 
@@ -86,7 +87,7 @@ async def test_codes_go_first_while_the_operator_throttles(sqlite_database: Data
     async with rig(sqlite_database, sim=operator, account=account(20, rate=100)) as pair:
         await pair.send_many(["Bonjour"] * 3_000, category="marketing", ttl_s=86_400)
         await pair.settled(1)
-        operator.throttle(for_s=40, share=0.2)
+        operator.cause(Throttle(for_s=40, share=0.2))
         waited = []
         for number in range(30):
             began = trio.current_time()
@@ -288,5 +289,5 @@ async def test_a_slow_bind_of_three_holds_up_two_codes_and_no_more(
 async def keep_mute(pair: Rig, slow: int) -> None:
     """Let one session answer once a minute."""
     while True:
-        pair.sim.mute(59, session=slow)
+        pair.sim.cause(Mute(for_s=59, session=slow))
         await trio.sleep(60)

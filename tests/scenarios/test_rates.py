@@ -11,6 +11,7 @@ from engine.smpp.pdu import DeliverSm, SubmitSm
 from engine.smpp.text import concat_of
 from engine.store.connections import Database
 from smppsim.behaviour import Link
+from smppsim.faults import Drop, Throttle
 from tests.rig import MESSAGES, Rig, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, busiest, submits
 
@@ -58,7 +59,7 @@ async def test_the_window_is_never_overrun_even_over_a_reconnect_and_a_burst_of_
         await pair.settled(1)
         await pair.send_many([f"code {number}" for number in range(40)], category="otp", ttl_s=300)
         await pair.settled(0.5)
-        operator.drop()
+        operator.cause(Drop())
         await pair.settled(2)
         await pair.send_many([f"code {number}" for number in range(40, 80)], category="otp", ttl_s=300)
         await pair.settled(60)
@@ -101,7 +102,7 @@ async def test_throttling_slows_the_account_which_recovers_within_ten_seconds_of
     operator = simulator()
     operator.behave(response_delay=0.05, receipts="never")
     async with rig(sqlite_database, sim=operator, account=account(20, rate=100)) as pair:
-        operator.throttle(for_s=30, share=0.2)
+        operator.cause(Throttle(for_s=30, share=0.2))
         numbers = [f"+336123456{number:02}" for number in range(100)]
         for round_ in range(10):
             # Each recipient's next message comes when the one before may still be waiting for its turn.
