@@ -13,10 +13,11 @@ from engine.duties.retention import Retention, id_before
 from engine.settings_service import Retention as Ages
 from engine.store.doorway import Store
 from engine.store.statements import Statement, column_kinds, insert
-from engine.store.tables import Event, Feed, Message, Part, ReceiptKey, ReceiptRow
+from engine.store.tables import Event, Feed, Message, Parked, Part, ReceiptKey, ReceiptRow
 from engine.store.tables_tenancy import WebhookDelivery
 from engine.store.transaction import Tx
 from engine.transit import queue
+from engine.transit.parking import park, replayed
 from engine.transit.queue import NewMessage
 from engine.transit.receipting import ID_LIFE_US
 
@@ -34,6 +35,7 @@ FINISH = Statement(
     lambda _: Message.__table__.update().values(state="delivered", final_at=Message.__table__.c.created_at)
 )  # type: ignore[attr-defined]
 BODIES = Statement(lambda _: select(Message.__table__.c.body).order_by(Message.__table__.c.id))  # type: ignore[attr-defined]
+PARKED_IDS = Statement(lambda _: select(Parked.__table__.c.id))  # type: ignore[attr-defined]
 PUT_PART = insert(
     Part,
     **kinds(Part, "message_id", "number", "attempt", "application_id", "account", "bind", "run", "state", "sent_at"),
@@ -95,6 +97,25 @@ async def test_old_messages_go_with_all_that_belongs_to_them_and_young_ones_stay
     assert left == {Message: 2, Part: 2, ReceiptKey: 1, Event: 1, WebhookDelivery: 1, ReceiptRow: 0}
     bodies = [row[0] for row in await store.read(lambda tx: tx.all(BODIES))]
     assert bodies == [None, "Bonjour"]  # 40 days: the message is kept, its text is not
+
+
+async def test_parked_deliveries_go_after_their_days_whether_they_were_replayed_or_not(
+    store: Store, autojump_clock: trio.testing.MockClock
+) -> None:
+    """S23: what nobody replayed in three months nobody will; a sealed text is not kept for ever."""
+    clock = VirtualClock()
+    aged_ids = {age: f"{id_before('mo', clock.now() - age * DAY)}{age:020x}" for age in (200, 100, 91, 89, 1)}
+
+    def fill(tx: Tx) -> None:
+        for age, row_id in aged_ids.items():
+            park(tx, [(row_id, "sim", "sim/main", "sealed", "KeyError", clock.now() - age * DAY)])
+        replayed(tx, aged_ids[100], clock.now())
+        replayed(tx, aged_ids[1], clock.now())
+
+    await store.write(fill)
+    await purge(store, clock)
+    left = {row[0] for row in await store.read(lambda tx: tx.all(PARKED_IDS))}
+    assert left == {aged_ids[89], aged_ids[1]}
 
 
 def test_an_id_sorts_before_every_id_of_its_instant_or_later() -> None:

@@ -1,4 +1,5 @@
-"""Deletes what has been kept long enough: bodies, messages, cases, events, replies, orphan receipts, idempotency.
+"""Deletes what has been kept long enough: bodies, messages, cases, events, replies, orphan receipts, parked
+deliveries, idempotency.
 
 A store function that takes a bounded slice of the oldest rows at each look, found by their time-ordered ids, never by
 a scan; how long is long enough is the settings' to say.
@@ -13,7 +14,7 @@ from engine.clock import DAY, HOUR, SECOND
 from engine.duties.rounds import Done
 from engine.settings_service import Retention as RetentionSettings
 from engine.store.statements import Dialect, Statement
-from engine.store.tables import Event, Feed, Message, Part, ReceiptKey, ReceiptRow, Reply, ReplyPart
+from engine.store.tables import Event, Feed, Message, Parked, Part, ReceiptKey, ReceiptRow, Reply, ReplyPart
 from engine.store.tables_cases import Case, Check, Timer
 from engine.store.tables_tenancy import Idempotency, WebhookDelivery
 from engine.store.transaction import Tx
@@ -40,6 +41,7 @@ class Retention:
             self._drop(tx, _CASES, _DROP_CASES, id_before("ver", now - ages.verifications_days * DAY)),
             self._drop(tx, _REPLIES, _DROP_REPLIES, id_before("rpl", now - ages.replies_days * DAY)),
             self._drop(tx, _REPLY_PARTS, _DROP_REPLY_PARTS, id_before("mo", now - ages.replies_days * DAY)),
+            self._drop(tx, _PARKED, _DROP_PARKED, id_before("mo", now - ages.parked_days * DAY)),
             forget_orphans(tx, id_before("mo", now - ages.unmatched_receipts_days * DAY), _MOST),
             self._keys(tx, now),
             self._bodies(tx, id_before("msg", now - ages.bodies_days * DAY)),
@@ -146,6 +148,7 @@ _MESSAGES: Final = _oldest(Message, _message.c.final_at.is_not(None))
 _CASES: Final = _oldest(Case, _table(Case).c.final_at.is_not(None))
 _REPLIES: Final = _oldest(Reply)
 _REPLY_PARTS: Final = _oldest(ReplyPart)
+_PARKED: Final = _oldest(Parked)
 _DROP_MESSAGES: Final = (
     _of_given(ReceiptRow, "message_id"),
     _of_given(Part, "message_id"),
@@ -154,6 +157,7 @@ _DROP_MESSAGES: Final = (
 _DROP_CASES: Final = (_of_given(Check, "case_id"), _of_given(Timer, "case_id"), _of_given(Case, "id"))
 _DROP_REPLIES: Final = (_of_given(Reply, "id"),)
 _DROP_REPLY_PARTS: Final = (_of_given(ReplyPart, "id"),)
+_DROP_PARKED: Final = (_of_given(Parked, "id"),)
 _BODIES: Final = Statement(
     lambda _: (
         select(_message.c.id)
