@@ -8,9 +8,9 @@ from engine.smpp import pdu
 from engine.smpp.pdu import Disposition as D
 from engine.smpp.pdu import Status
 
-# One line per row of the table of facts: hex, class.
+# Hex and class. 0x0B is what an SMSC says of another network's subscriber too (F7): only this account will not have it.
 ROWS = """
-00 OK   01 PERM 02 SES  03 SES  04 SES  05 SES  06 CFG  07 CFG  08 TMP  0A CFG  0B PERM 0C PERM 0D SES  0E SES
+00 OK   01 PERM 02 SES  03 SES  04 SES  05 SES  06 CFG  07 CFG  08 TMP  0A CFG  0B DST  0C PERM 0D SES  0E SES
 0F SES  11 PERM 13 PERM 14 THR  15 CFG  33 PERM 34 PERM 40 PERM 42 PERM 43 CFG  44 PERM 45 TMP_ONCE 48 CFG
 49 CFG  50 PERM 51 PERM 53 SES  54 CFG  55 PERM 58 THR  61 PERM 62 PERM 63 PERM 64 TMP  65 PERM 66 PERM
 67 PERM C0 CFG  C1 CFG  C2 PERM C3 CFG  C4 CFG  FE TMP_ONCE FF TMP_ONCE 100 CFG 101 CFG 102 TMP 103 CFG 104 PERM

@@ -13,6 +13,7 @@ INDEX_OF = {
     "claim": (queue._CLAIMABLE, "ix_message_queue"),
     "backlog": (queue._NEXT_KEY, "ix_message_queue"),
     "waiting": (messages._DUE_WAITING, "ix_message_waiting"),
+    "stranded": (messages._STRANDED, "ix_message_waiting"),
     "doubts": (messages._DOUBTS_DUE, "ix_message_doubt"),
     "lives": (messages._OVERDUE, "ix_message_open"),
     "takeover": (messages._ABANDONED, "ix_message_on_wire"),

@@ -19,10 +19,8 @@ from engine.transit.receipting import forget_orphans
 from tests.intake_kit import (
     EVENTS,
     MESSAGES,
-    PARTS,
     PHONE,
     RECEIPTS,
-    IntakeKit,
     intake_kit,
     receipt,
 )

@@ -198,12 +198,61 @@ def test_one_throttled_part_of_several_goes_again_alone_when_the_others_are_answ
     assert (tally.state, tally.resend, tally.attempts) == ("queued", "2", 0)
 
 
-def test_one_refused_part_fails_the_whole_message_as_partial() -> None:
-    """E17."""
+@pytest.mark.parametrize("meaning", [Disposition.PERM, Disposition.DST, Disposition.CFG])
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_one_refused_part_fails_the_whole_message_as_partial(meaning: Disposition, refused: int) -> None:
+    """E17: whatever the others were answered, and even if another account would take it: two parts have arrived."""
     tally = message(parts=3, open_parts=3, unanswered=3)
-    answer(tally, 0, Disposition.OK, number=1)
-    answer(tally, Status.ESME_RINVDSTADR, Disposition.PERM, number=2)
-    answer(tally, 0, Disposition.OK, number=3)
+    for number in (1, 2, 3):
+        if number == refused:
+            answer(tally, Status.ESME_RINVDSTADR, meaning, ANOTHER, number)
+        else:
+            answer(tally, 0, Disposition.OK, ANOTHER, number)
+    assert (tally.state, tally.reason, tally.resend) == ("rejected", "partial", None)
+
+
+def test_a_number_that_is_not_the_accounts_subscriber_is_tried_through_another_one() -> None:
+    """F7: 0x0B here says nothing of the next account; without one it is the end."""
+    tally = message()
+    answer(tally, Status.ESME_RINVDSTADR, Disposition.DST, ANOTHER)
+    assert (tally.state, tally.route) == ("queued", "fr/Sceau^orange")
+    last = message()
+    answer(last, Status.ESME_RINVDSTADR, Disposition.DST)
+    assert (last.state, last.reason) == ("rejected", "refused")
+
+
+@pytest.mark.parametrize("meaning", [Disposition.DST, Disposition.CFG])
+def test_a_long_message_of_which_every_part_is_refused_goes_elsewhere_as_a_whole(meaning: Disposition) -> None:
+    """F7, E17: no part has arrived: all of them again, through the other account, with a reference of its own."""
+    tally = message(parts=3, open_parts=3, unanswered=3)
+    for number in (1, 2, 3):
+        answer(tally, Status.ESME_RINVDSTADR, meaning, ANOTHER, number)
+    assert (tally.state, tally.route, tally.resend, tally.reason) == ("queued", "fr/Sceau^orange", None, None)
+    tally = message(parts=3, open_parts=3, unanswered=3)
+    for number in (1, 2, 3):
+        answer(tally, Status.ESME_RINVDSTADR, meaning, number=number)
+    assert (tally.state, tally.reason) == ("rejected", "partial")
+
+
+def test_a_long_message_refused_and_throttled_is_not_shared_between_accounts() -> None:
+    """E17: one part waits for this account, the others will not have it: the end, and no part twice."""
+    for statuses in permutations((Disposition.DST, Disposition.THR, Disposition.DST)):
+        tally = message(parts=3, open_parts=3, unanswered=3)
+        for number, meaning in enumerate(statuses, 1):
+            answer(tally, Status.ESME_RINVDSTADR, meaning, ANOTHER, number)
+        assert (tally.state, tally.reason, tally.resend) == ("rejected", "partial", None)
+
+
+def test_parts_refused_beside_a_doubtful_one_go_again_with_it_here() -> None:
+    """E17, B12: the doubtful part may have arrived: same account, same reference; a second refusal is the end."""
+    tally = message(parts=2, open_parts=2, unanswered=2, message_class="otp")
+    answer(tally, Status.ESME_RINVDSTADR, Disposition.DST, ANOTHER, 1)
+    unanswered(tally, NOW)
+    resolve_doubt(tally, NOW, "fr/Sceau~orange", "fr/Sceau=orange", [2])
+    assert (tally.state, tally.resend, tally.route, tally.reason) == ("queued", "1,2", "fr/Sceau=orange", None)
+    tally.state, tally.attempts, tally.unanswered = "on_wire", 2, 2
+    for number in (1, 2):
+        answer(tally, Status.ESME_RINVDSTADR, Disposition.DST, ANOTHER, number)
     assert (tally.state, tally.reason) == ("rejected", "partial")
 
 

@@ -26,7 +26,7 @@ from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
 from engine.transit.receipting import about, apply_receipts
 from engine.transit.reconciling import reconcile
-from engine.transit.settling import Tally, overdue, resolve_doubt
+from engine.transit.settling import LONGEST_WAIT, Tally, overdue, resolve_doubt
 
 _MOST: Final = 200
 # Longer than any response deadline: whatever is still on the wire then was committed while the database was failing.
@@ -50,8 +50,11 @@ class MessageDuties:
     grace_us: int = 3_600_000_000
 
     def wake_waiting(self, tx: Tx, now: int) -> Done:
-        """Queue the messages whose pause after a temporary refusal is over."""
-        rows = tx.all(_DUE_WAITING, now=now, most=_MOST)
+        """Queue the messages whose pause after a temporary refusal is over.
+
+        One that seems to wait longer than any pause lasts was put to wait by a clock that was set back since (G1).
+        """
+        rows = tx.all(_DUE_WAITING, now=now, most=_MOST) or tx.all(_STRANDED, beyond=now + LONGEST_WAIT, most=_MOST)
         woken = tx.move(_WAKE, [(row[0],) for row in rows])
         queued = [QueueKey(int(lane), plan, application) for id_, lane, plan, application in rows if id_ in woken]
         return Done(len(woken), queued=queued, more=len(rows) == _MOST)
@@ -66,9 +69,10 @@ class MessageDuties:
 
     def settle_doubts(self, tx: Tx, now: int) -> Done:
         """Resolve the doubts whose hold is over: by a receipt that waits for an owner, else by the policy of the
-        class.
+        class. What seems to be held for longer than any class holds was put in doubt by a clock that was set back (G1).
         """
-        rows = tx.all(_DOUBTS_DUE, now=now, most=_MOST)
+        longest = max(kind.doubt.hold_s for kind in self.classes.values())
+        rows = tx.all(_DOUBTS_DUE, now=now, beyond=now + int(longest * SECOND), most=_MOST)
         tallies = queue.load(tx, [row[0] for row in rows])
         parts: dict[str, list[int]] = defaultdict(list)
         for message_id, number, _attempt, state in queue.parts_of(tx, list(tallies)):
@@ -122,15 +126,22 @@ class MessageDuties:
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 _run: Any = Run.__table__  # type: ignore[attr-defined]
 _now: Final = bindparam("now", type_=BigInteger())
+_beyond: Final = bindparam("beyond", type_=BigInteger())
 
-_DUE_WAITING: Final = Statement(
-    lambda _: (
-        select(_message.c.id, _message.c.lane, _message.c.route, _message.c.application_id)
-        .where(_message.c.state == "waiting", _message.c.due_at <= _now)
-        .order_by(_message.c.due_at)
-        .limit(bindparam("most"))
+
+def _waiting(when: Any) -> Statement:
+    return Statement(
+        lambda _: (
+            select(_message.c.id, _message.c.lane, _message.c.route, _message.c.application_id)
+            .where(_message.c.state == "waiting", when)
+            .order_by(_message.c.due_at)
+            .limit(bindparam("most"))
+        )
     )
-)
+
+
+_DUE_WAITING: Final = _waiting(_message.c.due_at <= _now)
+_STRANDED: Final = _waiting(_message.c.due_at > _beyond)
 _WAKE: Final = move(
     MESSAGE,
     Message,
@@ -158,7 +169,7 @@ _OVERDUE: Final = Statement(
 _DOUBTS_DUE: Final = Statement(
     lambda _: (
         select(_message.c.id)
-        .where(_message.c.state == "in_doubt", _message.c.due_at <= _now)
+        .where(_message.c.state == "in_doubt", or_(_message.c.due_at <= _now, _message.c.due_at > _beyond))
         .order_by(_message.c.account, _message.c.due_at)
         .limit(bindparam("most"))
     )

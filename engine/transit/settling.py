@@ -37,9 +37,11 @@ OUTCOME_OF: Final = {
 }
 
 _LONGEST_FULL: Final = 6  # doublings of a second
+LONGEST_WAIT: Final = SECOND << _LONGEST_FULL  # of a message in `waiting`, in microseconds
 _THROTTLES_TO_MOVE: Final = 3  # a code that is throttled more often tries another account
 _RETRY: Final = {Disposition.TMP: "temporary", Disposition.TMP_ONCE: "temporary_once"}  # reasons of a part's retry
 _TEMPORARY_TRIES: Final = {Disposition.TMP: 5, Disposition.TMP_ONCE: 2}
+_ELSEWHERE: Final = "elsewhere"  # reason while parts are refused as by an account that may not carry the message
 
 
 class Raised(NamedTuple):
@@ -139,7 +141,7 @@ def answered(tally: Tally, part: tuple[int, int], disposition: Disposition, stat
         tally.status = status
         if disposition is Disposition.OK:
             tally.resend = _without(tally.resend, number)
-            _settle_answers(tally, now)
+            _settle_answers(tally, now, retry)
         elif tally.parts > 1:
             _one_part_refused(tally, number, disposition, now, retry)
         else:
@@ -152,11 +154,11 @@ def _awaits_answer(tally: Tally) -> bool:
     return tally.state in {"on_wire", "in_doubt"} or (tally.state in {"queued", "waiting"} and tally.doubts > 0)
 
 
-def _settle_answers(tally: Tally, now: int) -> None:
+def _settle_answers(tally: Tally, now: int, retry: Retry) -> None:
     if tally.unanswered or not _awaits_answer(tally):
         return
     if tally.resend:
-        _part_again(tally, now)
+        _part_again(tally, now, retry)
     elif tally.reason == "partial":
         tally.finish("rejected", now)
     else:
@@ -168,10 +170,13 @@ def _settle_answers(tally: Tally, now: int) -> None:
             tally.finish(tally.worst, now)
 
 
-def _part_again(tally: Tally, now: int) -> None:
+def _part_again(tally: Tally, now: int, retry: Retry) -> None:
     if tally.state not in {"on_wire", "in_doubt"}:
         return  # it is on its way back already
     tally.due_at = None
+    if tally.reason == _ELSEWHERE:
+        _whole_elsewhere(tally, now, retry)
+        return
     tries = next((tries for kind, tries in _TEMPORARY_TRIES.items() if _RETRY[kind] == tally.reason), None)
     if tries is None:
         tally.attempts -= 1
@@ -181,6 +186,25 @@ def _part_again(tally: Tally, now: int) -> None:
         _wait(tally, now, SECOND << (tally.attempts - 1))
     else:
         tally.finish("rejected", now, "partial")
+
+
+def _whole_elsewhere(tally: Tally, now: int, retry: Retry) -> None:
+    # Through another account only as a whole, with a reference of its own: never when a part has arrived here (E17).
+    all_refused = tally.resend is not None and tally.resend.count(",") + 1 == tally.parts
+    other = retry.without(tally) if all_refused else None
+    tally.resend = None
+    if other is None:
+        tally.finish("rejected", now, "partial")
+    else:
+        tally.reason = None
+        tally.route = other
+        _requeue(tally, now)
+
+
+def _with(resend: str | None, *numbers: int) -> str:
+    """Return the list of the parts that are sent again with more parts."""
+    waiting = [] if resend is None else [int(part) for part in resend.split(",")]
+    return ",".join(str(part) for part in sorted({*waiting, *numbers}))
 
 
 def _without(resend: str | None, number: int) -> str | None:
@@ -242,17 +266,20 @@ def _refused(tally: Tally, disposition: Disposition, now: int, retry: Retry) -> 
 
 def _one_part_refused(tally: Tally, number: int, disposition: Disposition, now: int, retry: Retry) -> None:
     again = disposition in {Disposition.THR, Disposition.SES} or disposition in _TEMPORARY_TRIES
-    if again and tally.reason != "partial":
+    moves = disposition in {Disposition.CFG, Disposition.DST} and retry.without(tally) is not None
+    if again and tally.reason not in {"partial", _ELSEWHERE}:
         # The refused part never reached a handset: it alone goes out again, same reference, same account.
-        waiting = [] if tally.resend is None else [int(part) for part in tally.resend.split(",")]
-        tally.resend = ",".join(str(part) for part in sorted({*waiting, number}))
+        tally.resend = _with(tally.resend, number)
         tally.throttles += disposition is Disposition.THR
         tally.reason = _RETRY.get(disposition, tally.reason)
         tally.route = retry.only_here(tally)
+    elif moves and (tally.resend is None or tally.reason == _ELSEWHERE) and tally.reason != "partial":
+        tally.resend = _with(tally.resend, number)
+        tally.reason = _ELSEWHERE
     else:
         tally.reason = "partial"
         tally.resend = None
-    _settle_answers(tally, now)
+    _settle_answers(tally, now, retry)
 
 
 def unanswered(tally: Tally, now: int, classes: Classes = CLASSES) -> None:
@@ -279,9 +306,10 @@ def resolve_doubt(
         return
     tally.due_at = None
     if tally.parts > 1:
-        refused = [] if tally.resend is None else [int(part) for part in tally.resend.split(",")]
-        tally.resend = ",".join(str(part) for part in sorted({*refused, *doubtful}))
+        tally.resend = _with(tally.resend, *doubtful)
         tally.route = only_here
+        if tally.reason == _ELSEWHERE:
+            tally.reason = None
     elif elsewhere is not None:
         tally.route = elsewhere
     tally.move("queued")

@@ -96,6 +96,7 @@ class Disposition(StrEnum):
     TMP_ONCE = "temporary_once"  # one retry, then permanent
     SES = "session"  # the message stays queued, act on the bind
     CFG = "configuration"  # permanent for this route until its settings change: alarm, try another route
+    DST = "destination"  # not this account's subscriber: permanent here, another account may know the number
     PERM = "permanent"  # permanent for this message
 
 
@@ -148,9 +149,9 @@ _GROUPS: Final[dict[Disposition, tuple[int, ...]]] = {
         Status.ESME_RINVBCASTSRVGRP,
         Status.ESME_RINVBCASTCHANIND,
     ),
+    Disposition.DST: (Status.ESME_RINVDSTADR,),
     Disposition.PERM: (
         Status.ESME_RINVMSGLEN,
-        Status.ESME_RINVDSTADR,
         Status.ESME_RINVMSGID,
         Status.ESME_RCANCELFAIL,
         Status.ESME_RREPLACEFAIL,
