@@ -11,40 +11,43 @@ from engine.smpp.text import References
 
 
 class _Held(NamedTuple):
-    place: tuple[str, str]
+    account: str
+    recipient: str
     reference: int
     width: int
 
 
 @dataclass(slots=True)
 class LiveReferences:
-    """Which reference (of 8 or 16 bits) each unfinished long message bears, per account and recipient (row E19)."""
+    """Which reference (of 8 or 16 bits) each unfinished long message bears, unique for its recipient (row E19).
+
+    Over all accounts: the handset sees the sender, not the way. Through another account a message gets another one.
+    """
 
     _numbers: References = field(default_factory=References)
     _held: dict[str, _Held] = field(default_factory=dict)
 
     def draw(self, message_id: str, account: str, recipient: str, width: int) -> int:
         """Return the message's reference, the one that it has if it has one; raises `NoFreeReference`."""
-        place = account, recipient
         held = self._held.get(message_id)
         if held is not None:
-            if held.place == place and held.width == width:
+            if (held.account, held.recipient, held.width) == (account, recipient, width):
                 return held.reference
             self.end(message_id)
-        reference = self._numbers.take(place, width)
-        self._held[message_id] = _Held(place, reference, width)
+        reference = self._numbers.take(recipient, width)
+        self._held[message_id] = _Held(account, recipient, reference, width)
         return reference
 
     def hold(self, message_id: str, account: str, recipient: str, reference: int, width: int) -> None:
         """Keep the reference of a message that an earlier run left unfinished."""
-        self._numbers.hold((account, recipient), reference, width)
-        self._held[message_id] = _Held((account, recipient), reference, width)
+        self._numbers.hold(recipient, reference, width)
+        self._held[message_id] = _Held(account, recipient, reference, width)
 
     def end(self, message_id: str) -> None:
         """Free the reference of a message that has ended; nothing if it has none."""
         held = self._held.pop(message_id, None)
         if held is not None:
-            self._numbers.release(*held)
+            self._numbers.release(held.recipient, held.reference, held.width)
 
     def __len__(self) -> int:
         return len(self._held)
