@@ -1,7 +1,7 @@
 """The `smppsim` command: serve a simulated operator on loopback and say how to reach it.
 
 It reads options and a scenario file, starts the simulator with the real clock, and prints; nothing else runs
-it. `check` and the other doors of the simulator come beside `serve`.
+it. `check` has its own module.
 """
 
 import gc
@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from smppsim.behaviour import Behaviour
+from smppsim.check.command import check
 from smppsim.control import control_app
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
@@ -34,6 +35,7 @@ _LOOPBACK = "127.0.0.1"
 _ANY = "0.0.0.0"  # noqa: S104 - only with --listen-any
 
 app = typer.Typer(help="An SMPP operator that behaves, and misbehaves, on command.", no_args_is_help=True)
+app.command()(check)
 
 
 class _Secured(NamedTuple):
@@ -50,11 +52,6 @@ class _Where(NamedTuple):
     http_port: int
     host: str
     tls: _Secured | None
-
-
-@app.callback()
-def _commands() -> None:
-    """Keeps `serve` a command of its own while it is the only one."""
 
 
 @app.command()

@@ -7,7 +7,7 @@ sessions, read by tests and the control API.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from engine.smpp.errors import CodecError
@@ -75,7 +75,7 @@ class PduLog:
 
     def __init__(self, length: int) -> None:
         self._ring: deque[LoggedPdu | tuple[float, int, str, bytes]] = deque(maxlen=length)
-        self.add = self._ring.append
+        self.add: Callable[[LoggedPdu | tuple[float, int, str, bytes]], None] = self._ring.append
         """Append `(at, session, direction, frame)`; the hot path hands in a bare tuple."""
 
     def __len__(self) -> int:
@@ -84,6 +84,16 @@ class PduLog:
     def __iter__(self) -> Iterator[LoggedPdu]:
         for row in tuple(self._ring):
             yield LoggedPdu._make(row)
+
+    def listen(self, listener: Callable[[LoggedPdu], object]) -> None:
+        """Hand every frame to `listener` as well from now on, as it is logged; nobody else pays for it."""
+        before = self.add
+
+        def add(row: LoggedPdu | tuple[float, int, str, bytes]) -> None:
+            before(row)
+            listener(LoggedPdu._make(row))
+
+        self.add = add
 
     def clear(self) -> None:
         """Forget everything."""

@@ -1,0 +1,296 @@
+"""The situations through which a client is led, one short function each, in the order of the table at the end.
+
+They use the simulator's handles alone and judge nothing: what the client did about them is in the trace. Played by
+the conductor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import trio
+
+from engine.smpp.pdu import (
+    AlertNotification,
+    DeliverSm,
+    EnquireLink,
+    Status,
+    SubmitSmResp,
+    encode,
+)
+from smppsim.behaviour import Cut
+from smppsim.receipt_text import DIALECTS
+from smppsim.receipts import write_receipt
+from smppsim.session import Session
+from smppsim.simulator import Simulator
+
+_PHONE: Final = "+33612345600"
+_OURS: Final = "38200"
+_LONG: Final = "A reply of several parts with € and { brackets }. " * 6
+_EMOJI: Final = "Bien reçu 👍🏽, à demain. " * 8
+_UNKNOWN_REQUEST: Final = 0x0000_0999
+_UNKNOWN_RESPONSE: Final = 0x8000_0999
+_NEVER_ASKED: Final = 0x7FFF_FF00
+
+
+class Theatre(NamedTuple):
+    """What a situation plays on."""
+
+    simulator: Simulator
+    account: str
+
+    def session(self, *, receives: bool = False) -> Session | None:
+        """A bound session of the client, the latest one."""
+        found = [each for each in self.simulator.account(self.account).sessions if each.receives or not receives]
+        return found[-1] if found else None
+
+    async def bound(self) -> None:
+        """As soon as the client is bound."""
+        await self.simulator.until(lambda: self.session() is not None)
+
+    async def submits(self, count: int) -> None:
+        """As soon as the client has sent so many more messages."""
+        stats = self.simulator.stats
+        goal = stats.submits + count
+        await self.simulator.until(lambda: stats.submits >= goal)
+
+
+class Stage(NamedTuple):
+    """One situation; it is broken off after `most_s`."""
+
+    id: str
+    what: str
+    most_s: float
+    play: Callable[[Theatre], Awaitable[None]]
+
+
+async def traffic(theatre: Theatre) -> None:
+    """Whatever the client does by itself."""
+    await trio.sleep(15)
+
+
+async def probe(theatre: Theatre) -> None:
+    """enquire_link from the operator, three times."""
+    for _ in range(3):
+        session = theatre.session()
+        if session is not None:
+            session.request(EnquireLink(), trio.current_time())
+            theatre.simulator.server.stir()
+        await trio.sleep(1)
+
+
+async def replies(theatre: Theatre) -> None:
+    """Messages of a handset: short, long, with emoji, cut in each of the four ways."""
+    simulator, account = theatre
+    handset = simulator.handset(_PHONE)
+    submitted = [message.pdu.source_addr for message in simulator.smsc.messages]
+    to = submitted[-1].decode("latin-1") if submitted else _OURS
+    before = simulator.account(account).link.concatenation
+    handset.reply("OUI", to, account=account)
+    try:
+        for way in ("udh16", "udh8", "sar", "payload"):
+            simulator.link(account, concatenation=way)
+            for text in (_LONG, _EMOJI):
+                handset.reply(text, to, account=account)
+                await trio.sleep(0.5)
+    finally:
+        simulator.link(account, concatenation=before)
+    await trio.sleep(12)
+
+
+async def receipts(theatre: Theatre) -> None:
+    """Receipts of one message in every dialect, intermediate, repeated, and carried by data_sm."""
+    simulator, account = theatre
+    with trio.move_on_after(5):
+        await simulator.until(lambda: len(simulator.smsc.messages))
+    messages = list(simulator.smsc.messages)
+    if not messages:
+        return
+    message = messages[-1]
+    told = message.behaviour
+    simulator.receipt(message, "enroute", intermediate=True)
+    try:
+        for dialect in (*DIALECTS, "standard"):
+            message.behaviour = told.changed({"receipt_text": dialect})
+            simulator.receipt(message, "delivered")
+            await trio.sleep(0.2)
+        message.behaviour = told.changed({"receipt_pdu": "data_sm"})
+        simulator.send(account, write_receipt(message, wall=simulator.smsc.wall(), state="delivered"))
+    finally:
+        message.behaviour = told
+    await trio.sleep(12)
+
+
+async def early(theatre: Theatre) -> None:
+    """Receipts that overtake their responses."""
+    before = theatre.simulator.account(theatre.account).behaviour
+    theatre.simulator.behave(theatre.account, receipt_when="before", receipt_delay=0.3, receipts="always")
+    try:
+        await theatre.submits(3)
+        await trio.sleep(1)
+    finally:
+        theatre.simulator.behave(
+            theatre.account,
+            receipt_when=before.receipt_when,
+            receipt_delay=before.receipt_delay,
+            receipts=before.receipts,
+        )
+
+
+def _odd_pdus(session: Session) -> list[bytes]:
+    """PDUs that a client should survive, each with a sequence number of its own."""
+    plain = DeliverSm(
+        source_addr_ton=1,
+        source_addr_npi=1,
+        source_addr=_PHONE.removeprefix("+").encode(),
+        dest_addr_ton=3,
+        destination_addr=_OURS.encode(),
+        short_message=b"odd",
+    )
+
+    def deliver_sm(**changes: object) -> bytes:
+        return encode(plain._replace(**changes), session.next_sequence())  # type: ignore[arg-type]
+
+    def bare(command_id: int, sequence: int) -> bytes:
+        return b"".join(number.to_bytes(4, "big") for number in (16, command_id, 0, sequence))
+
+    sound = deliver_sm()
+    endless = sound.replace(plain.source_addr, plain.source_addr + b"0" * 11)
+    endless = len(endless).to_bytes(4, "big") + endless[4:]
+    overrun = deliver_sm() + b"\x14\x01\x00\x40ab"
+    overrun = len(overrun).to_bytes(4, "big") + overrun[4:]
+    return [
+        deliver_sm(tlvs=((0x1400, b"vendor"),)),
+        deliver_sm(esm_class=0x40, short_message=b""),
+        deliver_sm(data_coding=0x0F),
+        endless,
+        overrun,
+        bare(_UNKNOWN_REQUEST, session.next_sequence()),
+        bare(_UNKNOWN_RESPONSE, _NEVER_ASKED),
+        encode(SubmitSmResp(b"0"), _NEVER_ASKED + 1),
+        encode(AlertNotification(source_addr=plain.source_addr, esme_addr=_OURS.encode()), session.next_sequence()),
+    ]
+
+
+async def odd(theatre: Theatre) -> None:
+    """PDUs that are not as they should be, an enquire_link behind each to see whether the link still stands."""
+    session = theatre.session(receives=True)
+    if session is None:
+        return
+    for frame in _odd_pdus(session):
+        theatre.simulator.send_raw(frame, session=session.number)
+        await trio.sleep(0.5)
+        if not session.over:
+            session.request(EnquireLink(), trio.current_time())
+            theatre.simulator.server.stir()
+        await trio.sleep(0.5)
+    await trio.sleep(10)
+
+
+async def held(theatre: Theatre) -> None:
+    """Responses kept back for a while, then given in reverse, the first of them twice."""
+    simulator, account = theatre
+    simulator.behave(account, response="hold")
+    try:
+        await theatre.submits(1)
+        await trio.sleep(12)
+    finally:
+        simulator.behave(account, response="given")
+        late = list(reversed(simulator.held))
+        if late:
+            simulator.release(*late)
+    for response in late[:1]:
+        message_id = response.message.message_id if response.message is not None else b""
+        again = encode(SubmitSmResp(message_id), response.sequence)
+        simulator.send_raw(again, session=response.session.number)
+    await trio.sleep(5)
+
+
+async def silence(theatre: Theatre) -> None:
+    """A few submits that are never answered."""
+    theatre.simulator.behave(theatre.account, response="never")
+    try:
+        await theatre.submits(1)
+        await trio.sleep(3)
+    finally:
+        theatre.simulator.behave(theatre.account, response="given")
+    await trio.sleep(10)
+
+
+async def throttle(theatre: Theatre) -> None:
+    """Every submit throttled for a while."""
+    theatre.simulator.throttle(8, account=theatre.account)
+    await trio.sleep(15)
+
+
+def _refusing(status: int) -> Callable[[Theatre], Awaitable[None]]:
+    async def play(theatre: Theatre) -> None:
+        before = theatre.simulator.account(theatre.account).behaviour.answers
+        theatre.simulator.behave(theatre.account, answers=[{"status": status}])
+        try:
+            await theatre.submits(1)
+            await trio.sleep(3)
+        finally:
+            theatre.simulator.behave(theatre.account, answers=before)
+        await trio.sleep(5)
+
+    return play
+
+
+async def unbind(theatre: Theatre) -> None:
+    """The operator asks the client to leave."""
+    theatre.simulator.unbind(theatre.account)
+    await trio.sleep(3)
+    await theatre.bound()
+
+
+async def drop(theatre: Theatre) -> None:
+    """The link is closed, and binds are refused for a while."""
+    theatre.simulator.refuse_binds(Status.ESME_RBINDFAIL, 20, theatre.account)
+    theatre.simulator.drop(theatre.account)
+    await trio.sleep(20)
+    await theatre.bound()
+
+
+async def ghost(theatre: Theatre) -> None:
+    """The link is reset, and the operator takes the session for alive."""
+    theatre.simulator.ghost(20, theatre.account)
+    await trio.sleep(20)
+    await theatre.bound()
+
+
+async def dead_link(theatre: Theatre) -> None:
+    """The connection stands and carries nothing."""
+    theatre.simulator.drop(theatre.account, Cut.black_hole)
+    dead = [each for each in theatre.simulator.sessions if each.cut is Cut.black_hole]
+    await theatre.simulator.until(lambda: all(each.over for each in dead))
+    await theatre.bound()
+
+
+async def credentials(theatre: Theatre) -> None:
+    """The link is closed, and the password is wrong from now on."""
+    theatre.simulator.refuse_binds(Status.ESME_RINVPASWD, 45, theatre.account)
+    theatre.simulator.drop(theatre.account)
+    await trio.sleep(45)
+
+
+STAGES: Final = (
+    Stage("traffic", "the client's own traffic", 15, traffic),
+    Stage("probe", "enquire_link from the operator", 10, probe),
+    Stage("replies", "messages of handsets", 25, replies),
+    Stage("receipts", "receipts in every dialect", 30, receipts),
+    Stage("early", "receipts before their responses", 15, early),
+    Stage("odd", "unknown and malformed PDUs", 30, odd),
+    Stage("held", "late, repeated and unordered responses", 40, held),
+    Stage("silence", "responses that never come", 30, silence),
+    Stage("throttle", "ESME_RTHROTTLED", 15, throttle),
+    Stage("queue-full", "ESME_RMSGQFUL", 30, _refusing(Status.ESME_RMSGQFUL)),
+    Stage("system-error", "ESME_RSYSERR", 30, _refusing(Status.ESME_RSYSERR)),
+    Stage("unbind", "unbind from the operator", 75, unbind),
+    Stage("drop", "a closed link and refused binds", 120, drop),
+    Stage("ghost", "a reset link and ESME_RALYBND", 120, ghost),
+    Stage("dead-link", "a dead link", 150, dead_link),
+    Stage("credentials", "a refused password", 45, credentials),
+)
+"""In the order in which they are played: the last one leaves the client unbound."""
