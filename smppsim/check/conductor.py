@@ -6,12 +6,16 @@ It stages and judges nothing. `command` and tests run it beside a witness.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import trio
 
 from smppsim.check.findings import Rule
 from smppsim.check.stages import STAGES, Stage, Theatre
 from smppsim.simulator import Simulator
+
+_SETTLED_S: Final = 2.0
+"""A link that has just been bound is left alone for so long: a fault at that very instant proves something else."""
 
 
 def stages_of(rules: Sequence[Rule]) -> list[Stage]:
@@ -27,6 +31,8 @@ async def conduct(
     theatre = Theatre(simulator, account)
     with trio.move_on_after(for_s):
         for stage in stages:
+            await theatre.bound()
+            await trio.sleep(_SETTLED_S)
             await theatre.bound()
             say(stage.what)
             with trio.move_on_after(stage.most_s):

@@ -5,7 +5,6 @@ Each is a pure function of the trace; `rules` lists them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
@@ -65,30 +64,32 @@ def _refusals(trace: Trace, status: int) -> list[_Refusals]:
     return runs
 
 
-def _again_at_once(trace: Trace, runs: list[_Refusals]) -> Iterator[Finding]:
-    """A refused message that is sent again within a tenth of a second; texts that repeat anyway prove nothing."""
-    submits: dict[_Key, list[Seen]] = {}
+def _sent(trace: Trace) -> dict[_Key, list[Seen]]:
+    """Every submit of every message, without those whose text was accepted twice: that client always says the same."""
+    sent: dict[_Key, list[Seen]] = {}
     for seen, pdu in trace.submits():
-        submits.setdefault(_key(pdu), []).append(seen)
-    repeats = Counter(
-        key for key, sent in submits.items() for one in sent if one.answered and not one.answered.header.command_status
-    )
+        sent.setdefault(_key(pdu), []).append(seen)
+    return {key: seen for key, seen in sent.items() if sum(map(_accepted, seen)) < 2}
+
+
+def _accepted(seen: Seen) -> bool:
+    return seen.answered is not None and not seen.answered.header.command_status
+
+
+def _again_at_once(trace: Trace, runs: list[_Refusals]) -> Iterator[Finding]:
+    """A refused message that is sent again within a tenth of a second."""
+    sent = _sent(trace)
     for run in runs:
         for refusal in run.refused:
-            asked = refusal.answers
-            assert asked is not None
-            assert isinstance(asked.pdu, SubmitSm | DataSm)
-            key = _key(asked.pdu)
-            if repeats[key] > 1:
-                continue
-            again = next((seen for seen in submits[key] if seen.at > refusal.at), None)
-            if again is None and asked not in submits[key]:
-                continue
+            assert refusal.answers is not None
+            assert isinstance(refusal.answers.pdu, SubmitSm | DataSm)
+            same = sent.get(_key(refusal.answers.pdu), [])
+            again = next((seen for seen in same if seen.at >= refusal.at and seen is not refusal.answers), None)
             if again is not None and again.at - refusal.at < _AT_ONCE_S:
                 yield wrong(f"sent again {1000 * (again.at - refusal.at):.0f} ms after it was refused", again)
             elif again is not None:
                 yield right(f"sent again after {again.at - refusal.at:.1f} s", again)
-            elif trace.now - refusal.at > _AT_ONCE_S:
+            elif same and trace.now - refusal.at > _AT_ONCE_S:
                 yield right("not sent again at once", refusal)
 
 
@@ -121,16 +122,12 @@ def system_error(trace: Trace) -> Iterator[Finding]:
 
 def no_response(trace: Trace) -> Iterator[Finding]:
     """A response that never comes neither stops the client nor makes it send the message twice (section 7.2; B15)."""
-    submits: dict[_Key, list[Seen]] = {}
     last_sign = max((seen.at for seen in trace.of_client()), default=0.0)
-    for seen, pdu in trace.submits():
-        submits.setdefault(_key(pdu), []).append(seen)
-    for sent in submits.values():
+    for sent in _sent(trace).values():
         for one, following in zip(sent, [*sent[1:], None], strict=True):
             if one.answered is not None or one.link.over_by(one.at + _ALONE_S):
                 continue
-            # Three alike are a client that always says the same; two are a message and its copy.
-            if following is not None and len(sent) == 2 and following.at - one.at < _ALONE_S:
+            if following is not None and following.at - one.at < _ALONE_S:
                 yield wrong(f"sent again {following.at - one.at:.1f} s after a submit without answer", following)
             elif last_sign - one.at > _LULL_S:
                 yield right("goes on", one)
@@ -160,7 +157,7 @@ def comes_back(trace: Trace) -> Iterator[Finding]:
     for link in trace.links.values():
         if not link.was_bound or link.closed_at is None or _left(link):
             continue
-        tried = next((bind for bind in _binds(trace) if bind.at >= link.closed_at), None)
+        tried = next((bind for bind in _binds(trace) if bind.at >= link.closed_at and bind.link is not link), None)
         if tried is not None and tried.at - link.closed_at <= _BACK_S:
             yield right(f"binds again after {tried.at - link.closed_at:.1f} s", tried)
         elif tried is not None:

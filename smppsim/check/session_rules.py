@@ -30,6 +30,8 @@ _SLOW_S: Final = 1.0
 _IDLE_S: Final = 60.0
 _OFTEN_S: Final = 5.0
 _WIDE: Final = 1_000
+_FORGOTTEN_S: Final = 30.0
+"""What has had no answer for so long is nobody's slot any more."""
 
 
 def bind_first(trace: Trace) -> Iterator[Finding]:
@@ -231,15 +233,18 @@ def window(limit: int | None, trace: Trace) -> Iterator[Finding]:
     """Unanswered submits of one session stay within what was agreed (section 2.9; row 9 of the users' list)."""
     widest, shown = 0, None
     for link in trace.links.values():
-        unanswered: set[int] = set()
+        unanswered: dict[int, float] = {}
         for seen in link.frames:
             number = seen.header.sequence_number
             if seen.by_client and isinstance(seen.pdu, SubmitSm):
-                unanswered.add(number)
+                unanswered.pop(number, None)
+                unanswered[number] = seen.at
+                while unanswered and seen.at - next(iter(unanswered.values())) > _FORGOTTEN_S:
+                    del unanswered[next(iter(unanswered))]
                 if len(unanswered) > widest:
                     widest, shown = len(unanswered), seen
             elif not seen.by_client and seen.response:
-                unanswered.discard(number)
+                unanswered.pop(number, None)
     if not widest:
         return
     if limit is not None and widest > limit:

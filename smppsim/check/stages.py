@@ -32,6 +32,10 @@ _EMOJI: Final = "Bien reçu 👍🏽, à demain. " * 8
 _UNKNOWN_REQUEST: Final = 0x0000_0999
 _UNKNOWN_RESPONSE: Final = 0x8000_0999
 _NEVER_ASKED: Final = 0x7FFF_FF00
+_ATTEMPTS: Final = 3
+_REFUSING_S: Final = 45.0
+_DUE_S: Final = 11.0
+"""After it, a request without an answer is one that the client owes."""
 
 
 class Theatre(NamedTuple):
@@ -78,6 +82,7 @@ async def probe(theatre: Theatre) -> None:
             session.request(EnquireLink(), trio.current_time())
             theatre.simulator.server.stir()
         await trio.sleep(1)
+    await trio.sleep(_DUE_S)
 
 
 async def replies(theatre: Theatre) -> None:
@@ -96,7 +101,7 @@ async def replies(theatre: Theatre) -> None:
                 await trio.sleep(0.5)
     finally:
         simulator.link(account, concatenation=before)
-    await trio.sleep(12)
+    await trio.sleep(_DUE_S)
 
 
 async def receipts(theatre: Theatre) -> None:
@@ -119,7 +124,7 @@ async def receipts(theatre: Theatre) -> None:
         simulator.send(account, write_receipt(message, wall=simulator.smsc.wall(), state="delivered"))
     finally:
         message.behaviour = told
-    await trio.sleep(12)
+    await trio.sleep(_DUE_S)
 
 
 async def early(theatre: Theatre) -> None:
@@ -138,54 +143,53 @@ async def early(theatre: Theatre) -> None:
         )
 
 
-def _odd_pdus(session: Session) -> list[bytes]:
-    """PDUs that a client should survive, each with a sequence number of its own."""
-    plain = DeliverSm(
-        source_addr_ton=1,
-        source_addr_npi=1,
-        source_addr=_PHONE.removeprefix("+").encode(),
-        dest_addr_ton=3,
-        destination_addr=_OURS.encode(),
-        short_message=b"odd",
-    )
+_PLAIN: Final = DeliverSm(
+    source_addr_ton=1,
+    source_addr_npi=1,
+    source_addr=_PHONE.removeprefix("+").encode(),
+    dest_addr_ton=3,
+    destination_addr=_OURS.encode(),
+    short_message=b"odd",
+)
+_ALERT: Final = AlertNotification(source_addr=_PLAIN.source_addr, esme_addr=_OURS.encode())
 
-    def deliver_sm(**changes: object) -> bytes:
-        return encode(plain._replace(**changes), session.next_sequence())  # type: ignore[arg-type]
 
-    def bare(command_id: int, sequence: int) -> bytes:
-        return b"".join(number.to_bytes(4, "big") for number in (16, command_id, 0, sequence))
+def _longer(frame: bytes) -> bytes:
+    """A changed frame with its command_length made true."""
+    return len(frame).to_bytes(4, "big") + frame[4:]
 
-    sound = deliver_sm()
-    endless = sound.replace(plain.source_addr, plain.source_addr + b"0" * 11)
-    endless = len(endless).to_bytes(4, "big") + endless[4:]
-    overrun = deliver_sm() + b"\x14\x01\x00\x40ab"
-    overrun = len(overrun).to_bytes(4, "big") + overrun[4:]
-    return [
-        deliver_sm(tlvs=((0x1400, b"vendor"),)),
-        deliver_sm(esm_class=0x40, short_message=b""),
-        deliver_sm(data_coding=0x0F),
-        endless,
-        overrun,
-        bare(_UNKNOWN_REQUEST, session.next_sequence()),
-        bare(_UNKNOWN_RESPONSE, _NEVER_ASKED),
-        encode(SubmitSmResp(b"0"), _NEVER_ASKED + 1),
-        encode(AlertNotification(source_addr=plain.source_addr, esme_addr=_OURS.encode()), session.next_sequence()),
-    ]
+
+def _bare(command_id: int, sequence: int) -> bytes:
+    return b"".join(number.to_bytes(4, "big") for number in (16, command_id, 0, sequence))
+
+
+ODD_PDUS: Final[tuple[Callable[[int], bytes], ...]] = (
+    lambda number: encode(_PLAIN._replace(tlvs=((0x1400, b"vendor"),)), number),
+    lambda number: encode(_PLAIN._replace(esm_class=0x40, short_message=b""), number),
+    lambda number: encode(_PLAIN._replace(data_coding=0x0F), number),
+    lambda number: _longer(encode(_PLAIN, number).replace(_PLAIN.source_addr, _PLAIN.source_addr + b"0" * 11)),
+    lambda number: _longer(encode(_PLAIN, number) + b"\x14\x01\x00\x40ab"),
+    lambda number: _bare(_UNKNOWN_REQUEST, number),
+    lambda _: _bare(_UNKNOWN_RESPONSE, _NEVER_ASKED),
+    lambda _: encode(SubmitSmResp(b"0"), _NEVER_ASKED + 1),
+    lambda number: encode(_ALERT, number),
+)
+"""What a client should survive, each under the sequence number that it is given."""
 
 
 async def odd(theatre: Theatre) -> None:
     """PDUs that are not as they should be, an enquire_link behind each to see whether the link still stands."""
-    session = theatre.session(receives=True)
-    if session is None:
-        return
-    for frame in _odd_pdus(session):
-        theatre.simulator.send_raw(frame, session=session.number)
+    for write in ODD_PDUS:
+        await theatre.simulator.until(lambda: theatre.session(receives=True))
+        session = theatre.session(receives=True)
+        assert session is not None
+        theatre.simulator.send_raw(write(session.next_sequence()), session=session.number)
         await trio.sleep(0.5)
         if not session.over:
             session.request(EnquireLink(), trio.current_time())
             theatre.simulator.server.stir()
         await trio.sleep(0.5)
-    await trio.sleep(10)
+    await trio.sleep(_DUE_S)
 
 
 async def held(theatre: Theatre) -> None:
@@ -241,22 +245,33 @@ def _refusing(status: int) -> Callable[[Theatre], Awaitable[None]]:
 async def unbind(theatre: Theatre) -> None:
     """The operator asks the client to leave."""
     theatre.simulator.unbind(theatre.account)
-    await trio.sleep(3)
+    await trio.sleep(_DUE_S)
     await theatre.bound()
+
+
+async def _refuse(theatre: Theatre, status: int) -> None:
+    """Refuse binds until the client has tried a few times, or for as long as it may take to do so."""
+    stats = theatre.simulator.stats
+    goal = stats.binds_refused + _ATTEMPTS
+    theatre.simulator.refuse_binds(status, 2 * _REFUSING_S, theatre.account)
+    try:
+        with trio.move_on_after(_REFUSING_S):
+            await theatre.simulator.until(lambda: stats.binds_refused >= goal)
+    finally:
+        theatre.simulator.refuse_binds(Status.ESME_ROK, 0, theatre.account)
 
 
 async def drop(theatre: Theatre) -> None:
     """The link is closed, and binds are refused for a while."""
-    theatre.simulator.refuse_binds(Status.ESME_RBINDFAIL, 20, theatre.account)
     theatre.simulator.drop(theatre.account)
-    await trio.sleep(20)
+    await _refuse(theatre, Status.ESME_RBINDFAIL)
     await theatre.bound()
 
 
 async def ghost(theatre: Theatre) -> None:
     """The link is reset, and the operator takes the session for alive."""
-    theatre.simulator.ghost(20, theatre.account)
-    await trio.sleep(20)
+    theatre.simulator.drop(theatre.account, Cut.reset)
+    await _refuse(theatre, Status.ESME_RALYBND)
     await theatre.bound()
 
 
@@ -277,11 +292,11 @@ async def credentials(theatre: Theatre) -> None:
 
 STAGES: Final = (
     Stage("traffic", "the client's own traffic", 15, traffic),
-    Stage("probe", "enquire_link from the operator", 10, probe),
+    Stage("probe", "enquire_link from the operator", 20, probe),
     Stage("replies", "messages of handsets", 25, replies),
     Stage("receipts", "receipts in every dialect", 30, receipts),
     Stage("early", "receipts before their responses", 15, early),
-    Stage("odd", "unknown and malformed PDUs", 30, odd),
+    Stage("odd", "unknown and malformed PDUs", 90, odd),
     Stage("held", "late, repeated and unordered responses", 40, held),
     Stage("silence", "responses that never come", 30, silence),
     Stage("throttle", "ESME_RTHROTTLED", 15, throttle),

@@ -100,7 +100,7 @@ def header(trace: Trace) -> Iterator[Finding]:
 
 
 def _long_messages(trace: Trace) -> list[_Long]:
-    """Long messages in the order of their first parts; a number that comes again begins the next one."""
+    """Long messages in the order of their first parts; a part that comes again is no news, another text is."""
     found: list[_Long] = []
     current: dict[AssemblyKey, _Long] = {}
     for seen, pdu in trace.submits():
@@ -109,10 +109,11 @@ def _long_messages(trace: Trace) -> list[_Long]:
             continue
         key = assembly_key(pdu, concat)
         group = current.get(key)
-        if group is None or concat.sequence in group.parts:
+        known = None if group is None else group.parts.get(concat.sequence)
+        if group is None or (known is not None and _octets(known) != _octets(seen)):
             group = current[key] = _Long(key, {})
             found.append(group)
-        group.parts[concat.sequence] = seen
+        group.parts.setdefault(concat.sequence, seen)
     return found
 
 
@@ -157,15 +158,8 @@ def references(trace: Trace) -> Iterator[Finding]:
         if before is None or before.key != group.key:
             if before is not None:
                 yield right("another reference for the next message", first)
-        elif _same_text(before, group):
-            continue  # the same message once more: that keeps its reference
         else:
             yield wrong(f"reference {group.key.reference} for two messages in a row to one number", first)
-
-
-def _same_text(one: _Long, other: _Long) -> bool:
-    shared = one.parts.keys() & other.parts.keys()
-    return all(_octets(one.parts[number]) == _octets(other.parts[number]) for number in shared)
 
 
 def _octets(seen: Seen) -> bytes:
