@@ -19,7 +19,9 @@ from engine.smpp.pdu import (
     SubmitSmResp,
     encode,
 )
+from engine.smpp.text import Concatenation
 from smppsim.behaviour import Cut
+from smppsim.faults import Drop, Raw, RefuseBinds, Throttle, Unbind
 from smppsim.receipt_text import DIALECTS
 from smppsim.receipts import write_receipt
 from smppsim.session import Session
@@ -91,16 +93,11 @@ async def replies(theatre: Theatre) -> None:
     handset = simulator.handset(_PHONE)
     submitted = [message.pdu.source_addr for message in simulator.smsc.messages]
     to = submitted[-1].decode("latin-1") if submitted else _OURS
-    before = simulator.account(account).link.concatenation
     handset.reply("OUI", to, account=account)
-    try:
-        for way in ("udh16", "udh8", "sar", "payload"):
-            simulator.link(account, concatenation=way)
-            for text in (_LONG, _EMOJI):
-                handset.reply(text, to, account=account)
-                await trio.sleep(0.5)
-    finally:
-        simulator.link(account, concatenation=before)
+    for way in Concatenation:
+        for text in (_LONG, _EMOJI):
+            handset.reply(text, to, account=account, cut=way)
+            await trio.sleep(0.5)
     await trio.sleep(_DUE_S)
 
 
@@ -183,7 +180,7 @@ async def odd(theatre: Theatre) -> None:
         await theatre.simulator.until(lambda: theatre.session(receives=True))
         session = theatre.session(receives=True)
         assert session is not None
-        theatre.simulator.send_raw(write(session.next_sequence()), session=session.number)
+        theatre.simulator.cause(Raw(hex=write(session.next_sequence()).hex(), session=session.number))
         await trio.sleep(0.5)
         if not session.over:
             session.request(EnquireLink(), trio.current_time())
@@ -207,7 +204,7 @@ async def held(theatre: Theatre) -> None:
     for response in late[:1]:
         message_id = response.message.message_id if response.message is not None else b""
         again = encode(SubmitSmResp(message_id), response.sequence)
-        simulator.send_raw(again, session=response.session.number)
+        simulator.cause(Raw(hex=again.hex(), session=response.session.number))
     await trio.sleep(5)
 
 
@@ -224,7 +221,7 @@ async def silence(theatre: Theatre) -> None:
 
 async def throttle(theatre: Theatre) -> None:
     """Every submit throttled for a while."""
-    theatre.simulator.throttle(8, account=theatre.account)
+    theatre.simulator.cause(Throttle(for_s=8, account=theatre.account))
     await trio.sleep(15)
 
 
@@ -244,7 +241,7 @@ def _refusing(status: int) -> Callable[[Theatre], Awaitable[None]]:
 
 async def unbind(theatre: Theatre) -> None:
     """The operator asks the client to leave."""
-    theatre.simulator.unbind(theatre.account)
+    theatre.simulator.cause(Unbind(account=theatre.account))
     await trio.sleep(_DUE_S)
     await theatre.bound()
 
@@ -253,31 +250,30 @@ async def _refuse(theatre: Theatre, status: int) -> None:
     """Refuse binds until the client has tried a few times, or for as long as it may take to do so."""
     stats = theatre.simulator.stats
     goal = stats.binds_refused + _ATTEMPTS
-    theatre.simulator.refuse_binds(status, 2 * _REFUSING_S, theatre.account)
-    try:
-        with trio.move_on_after(_REFUSING_S):
-            await theatre.simulator.until(lambda: stats.binds_refused >= goal)
-    finally:
-        theatre.simulator.refuse_binds(Status.ESME_ROK, 0, theatre.account)
+    theatre.simulator.cause(
+        RefuseBinds(account=theatre.account, status=status, times=_ATTEMPTS, for_s=_REFUSING_S),
+    )
+    with trio.move_on_after(_REFUSING_S):
+        await theatre.simulator.until(lambda: stats.binds_refused >= goal)
 
 
 async def drop(theatre: Theatre) -> None:
     """The link is closed, and binds are refused for a while."""
-    theatre.simulator.drop(theatre.account)
+    theatre.simulator.cause(Drop(account=theatre.account))
     await _refuse(theatre, Status.ESME_RBINDFAIL)
     await theatre.bound()
 
 
 async def ghost(theatre: Theatre) -> None:
     """The link is reset, and the operator takes the session for alive."""
-    theatre.simulator.drop(theatre.account, Cut.reset)
+    theatre.simulator.cause(Drop(account=theatre.account, how=Cut.reset))
     await _refuse(theatre, Status.ESME_RALYBND)
     await theatre.bound()
 
 
 async def dead_link(theatre: Theatre) -> None:
     """The connection stands and carries nothing."""
-    theatre.simulator.drop(theatre.account, Cut.black_hole)
+    theatre.simulator.cause(Drop(account=theatre.account, how=Cut.black_hole))
     dead = [each for each in theatre.simulator.sessions if each.cut is Cut.black_hole]
     await theatre.simulator.until(lambda: all(each.over for each in dead))
     await theatre.bound()
@@ -285,8 +281,8 @@ async def dead_link(theatre: Theatre) -> None:
 
 async def credentials(theatre: Theatre) -> None:
     """The link is closed, and the password is wrong from now on."""
-    theatre.simulator.refuse_binds(Status.ESME_RINVPASWD, 45, theatre.account)
-    theatre.simulator.drop(theatre.account)
+    theatre.simulator.cause(RefuseBinds(account=theatre.account, status=Status.ESME_RINVPASWD, for_s=45))
+    theatre.simulator.cause(Drop(account=theatre.account))
     await trio.sleep(45)
 
 
