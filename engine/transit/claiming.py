@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from engine.smpp.pdu import SubmitSm, absolute_time, relative_validity
-from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments, segment
+from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments, segment, user_data
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.books import Books
@@ -158,7 +158,7 @@ class Claim:
             parts += [
                 (
                     row.id, token.number, token.attempt, row.application_id, wording.account, wording.bind, self.run,
-                    "on_wire", wording.digest(submit.short_message), self.now,
+                    "on_wire", wording.digest(user_data(submit)[0]), self.now,
                 )
                 for token, submit in submits
             ]  # fmt: skip

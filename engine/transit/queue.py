@@ -283,6 +283,7 @@ def _build_put_parts(dialect: Dialect) -> Any:
             "account": query.excluded.account,
             "bind": query.excluded.bind,
             "run": query.excluded.run,
+            "text_digest": query.excluded.text_digest,
             "sent_at": query.excluded.sent_at,
             "throttles": _part.c.throttles + 1,
         },

@@ -1,0 +1,35 @@
+"""Claims: what a part's row says of the octets that leave."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from engine.smpp.pdu import Status
+from engine.store.doorway import Store
+from engine.transit.claiming import InFlight
+from tests.intake_kit import MESSAGES, PARTS, IntakeKit, intake_kit
+
+
+async def digest_of(kit: IntakeKit, token: InFlight) -> str:
+    """What the row of a part keeps of its text."""
+    rows = await kit.rows(PARTS)
+    return next(str(row["text_digest"]) for row in rows if row["message_id"] == token.message_id)
+
+
+async def test_the_digest_of_a_part_is_of_its_payload_where_its_text_travels_in_one(store: Store) -> None:
+    kit = await intake_kit(store, account={"concatenation": "payload"})
+    [token] = await kit.sent(parts=2)
+    assert await digest_of(kit, token) == kit.core.keyring.digest(b"a" * 163)
+
+
+async def test_a_part_that_is_taken_up_again_is_told_of_as_it_leaves_then(store: Store) -> None:
+    """A throttled part may leave through another account, cut and numbered its way."""
+    kit = await intake_kit(store)
+    [token] = await kit.sent()
+    assert await digest_of(kit, token) == kit.core.keyring.digest(b"Bonjour")
+    await kit.answer(token, status=Status.ESME_RTHROTTLED)
+    sender = next(iter(kit.core.pool._slots.values())).line.sender
+    sender.wording = replace(sender.wording, compose=lambda _message: "Bonsoir")
+    [again] = await kit.claimed((await kit.rows(MESSAGES))[0])
+    assert again == token
+    assert await digest_of(kit, again) == kit.core.keyring.digest(b"Bonsoir")
