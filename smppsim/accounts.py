@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.smpp.pdu import Status
 from smppsim.behaviour import Behaviour, Link
+from smppsim.duplicates import Duplicates
 from smppsim.handsets import number_pattern
 from smppsim.rules import Rule
 from smppsim.scenario import AccountSettings
@@ -32,6 +33,8 @@ class Account:
         self.system_id = settings.system_id
         self._password = settings.password.encode()
         self.numbers = tuple(number_pattern(number) for number in settings.numbers)
+        self.distribution_lists = settings.distribution_lists
+        self.duplicates = Duplicates()
         self.behaviour = settings.behaviour
         self.link = settings.link
         # Dice of its own, so that one account's traffic does not change another one's luck.
@@ -99,6 +102,7 @@ class Account:
         self._rules = self._effective(rules)
         self._refused_until = self.throttled_until = self.enquiries_ignored_until = 0.0
         self._ghosts.clear()
+        self.duplicates.clear()
 
     def _effective(self, rules: Iterable[Rule]) -> list[tuple[Rule, Behaviour]]:
         """Each rule with the whole behaviour that it comes to, so that no message has to work it out."""

@@ -7,13 +7,27 @@ has gone.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
-from engine.smpp.pdu import BODIES, commands, encode, encode_submit_sm_resp
+from engine.smpp.pdu import (
+    DataSmResp,
+    SubmitMultiResp,
+    SubmitSmResp,
+    Tag,
+    Tlv,
+    UnsuccessSme,
+    commands,
+    encode,
+    encode_submit_sm_resp,
+)
 from smppsim.agenda import Agenda
 from smppsim.behaviour import Behaviour, Cut
 from smppsim.messages import Message
 from smppsim.overtaking import Overtaking
 from smppsim.session import Session
+
+_TLVS_FROM: Final = 0x34
+_MOST_UNSUCCESSFUL: Final = 255
 
 
 class Response:
@@ -26,10 +40,13 @@ class Response:
         "cut",
         "final_wait",
         "message",
+        "others",
         "sequence",
         "session",
         "status",
         "steps_aside",
+        "twin",
+        "unsuccess",
     )
 
     def __init__(
@@ -47,6 +64,11 @@ class Response:
         self.status = status
         self.message = message
         self.behaviour = behaviour
+        self.others: tuple[Message, ...] = ()
+        """The further messages of a submit_multi."""
+        self.unsuccess: tuple[UnsuccessSme, ...] = ()
+        self.twin: Message | None = None
+        """The message accepted before that this submit repeats."""
         self.copies = 1
         self.steps_aside = False
         """Whether it lets the next one of its session pass."""
@@ -54,6 +76,11 @@ class Response:
         """Seconds from the answer to the message's end; None if its end does not wait for the answer."""
         self.cut: Cut | None = None
         """How the link ends right after the answer."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """What was accepted."""
+        return () if self.message is None else (self.message, *self.others)
 
 
 class Answers:
@@ -109,14 +136,25 @@ class Answers:
         self._give(response, now)
 
     def _give(self, response: Response, now: float) -> None:
-        message, status, session = response.message, response.status, response.session
-        message_id = b"" if message is None or status else message.message_id
-        if response.command_id == commands.SUBMIT_SM:
-            frame = encode_submit_sm_resp(response.sequence, status, message_id)
-        else:
-            body = BODIES[response.command_id | commands.RESPONSE]
-            frame = encode(body(message_id=message_id), response.sequence, status)  # type: ignore[call-arg]
+        session = response.session
+        frame = _encoded(response)
         for _ in range(response.copies):
             session.write(frame, now)
         self._on_given(response, now)
         self._overtaking.passed(session.number, now)
+
+
+def _encoded(response: Response) -> bytes:
+    status, known, congestion = response.status, response.message or response.twin, response.behaviour.congestion_state
+    message_id = b"" if known is None or status else known.message_id
+    if response.command_id == commands.SUBMIT_SM and congestion is None:
+        return encode_submit_sm_resp(response.sequence, status, message_id)
+    tlvs: tuple[Tlv, ...] = ()
+    if congestion is not None and response.session.version >= _TLVS_FROM:
+        tlvs = ((Tag.CONGESTION_STATE, bytes((congestion,))),)
+    if response.command_id == commands.SUBMIT_MULTI:
+        # An error has no body; no_unsuccess is one octet.
+        unsuccess = () if status else response.unsuccess[:_MOST_UNSUCCESSFUL]
+        return encode(SubmitMultiResp(message_id, unsuccess, tlvs), response.sequence, status)
+    body = DataSmResp if response.command_id == commands.DATA_SM else SubmitSmResp
+    return encode(body(message_id, tlvs), response.sequence, status)

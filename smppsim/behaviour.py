@@ -56,6 +56,8 @@ class Behaviour(Data):
     """Of the responses, those that let the next one of their session pass, or wait a second for it."""
     queue_limit: Annotated[int, Field(ge=0)] | None = None
     """Undelivered messages of one destination above which submits get ESME_RMSGQFUL."""
+    congestion_state: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The optional parameter of 5.0 in responses, for peers that know any; 90 and above is near congestion."""
     drop: Drop | None = None
 
     outcomes: Annotated[tuple[Outcome, ...], Field(min_length=1)] = (Outcome(),)
@@ -153,6 +155,13 @@ class Link(Data):
     window_status: CommandStatus = Status.ESME_RTHROTTLED
     rate: Annotated[int, Field(ge=1)] | None = None
     """Submits accepted in any second over all sessions; the next one gets ESME_RTHROTTLED."""
+    abuse_limit: Annotated[int, Field(ge=1)] = 1000
+    """Submits of one session that limits refuse within a second; beyond them nothing is read for a second, and the
+    third time within a minute the link is closed."""
+    duplicates: Literal["taken", "reference", "content"] = "taken"
+    """What a submit that comes once more is: a new message, or, by its user_message_reference or its content, answered
+    with the first one's id and nothing else."""
+    duplicates_within_s: Seconds = 300.0
     deliver_window: Annotated[int, Field(ge=1)] = 500
     deliver_timeout_s: Seconds = 60.0
     redeliver_after_s: Seconds = 5.0

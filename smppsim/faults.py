@@ -100,7 +100,7 @@ class Outbind(OnLinks):
 
     kind: Literal["outbind"] = "outbind"
     system_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{0,15}$")] = "SMPPSIM"
-    password: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{0,8}$")] = ""
+    password: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{0,8}$"), Field(repr=False)] = ""
 
 
 class Alert(OnLinks):

@@ -85,7 +85,7 @@ def _on_links(smsc: Smsc, fault: Drop | Mute | StopReading | Unbind | Raw | Outb
             case Raw():
                 session.write_raw(bytes.fromhex(fault.hex), now)
             case Outbind():
-                session.request(OutbindPdu(fault.system_id.encode(), fault.password.encode()), now)
+                session.outbind(OutbindPdu(fault.system_id.encode(), fault.password.encode()), now)
             case Alert():
                 source, esme = fault.source_addr.lstrip("+").encode(), fault.esme_addr.lstrip("+").encode()
                 session.request(AlertNotification(1, 1, source, 0, 0, esme), now)

@@ -37,6 +37,7 @@ class Message:
         "done",
         "err",
         "expires",
+        "key",
         "message_id",
         "number",
         "origin",
@@ -51,7 +52,7 @@ class Message:
         self, number: int, account: Account, origin: Session, pdu: SubmitSm, behaviour: Behaviour, wall: int
     ) -> None:
         self.number = number
-        self.message_id = write_id(number, behaviour.id_form)
+        self.message_id = self.key = write_id(number, behaviour.id_form)
         self.account = account
         self.origin = origin
         self.pdu = pdu
@@ -104,19 +105,32 @@ class Messages:
     def __iter__(self) -> Iterator[Message]:
         return iter(tuple(self._by_id.values()))
 
-    def add(self, account: Account, origin: Session, pdu: SubmitSm, behaviour: Behaviour, wall: int) -> Message:
-        """Accept a message under the next id."""
-        self._next += 1
-        message = Message(self._next, account, origin, pdu, behaviour, wall)
-        self._by_id[message.message_id] = message
-        self._order.append(message.message_id)
+    def add(
+        self,
+        account: Account,
+        origin: Session,
+        pdu: SubmitSm,
+        behaviour: Behaviour,
+        wall: int,
+        beside: Message | None = None,
+    ) -> Message:
+        """Accept a message under the next id, or under the id of another destination of the same submit_multi."""
+        if beside is None:
+            self._next += 1
+            message = Message(self._next, account, origin, pdu, behaviour, wall)
+        else:
+            message = Message(beside.number, account, origin, pdu, behaviour, wall)
+            message.message_id = beside.message_id
+            message.key = beside.message_id + b"#" + pdu.destination_addr  # the id alone finds the first one
+        self._by_id[message.key] = message
+        self._order.append(message.key)
         if len(self._order) > self._bound:
             self._by_id.pop(self._order.popleft(), None)
         return message
 
     def forget(self, message: Message) -> None:
         """As if it had never been accepted."""
-        self._by_id.pop(message.message_id, None)
+        self._by_id.pop(message.key, None)
 
     def clear(self) -> None:
         """Forget all; ids go on."""
@@ -166,6 +180,8 @@ class Messages:
         message.pdu = message.pdu._replace(
             short_message=asked.short_message,
             registered_delivery=asked.registered_delivery,
+            schedule_delivery_time=asked.schedule_delivery_time or message.pdu.schedule_delivery_time,
             validity_period=asked.validity_period or message.pdu.validity_period,
+            sm_default_msg_id=asked.sm_default_msg_id,
         )
         return Status.ESME_ROK

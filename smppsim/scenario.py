@@ -21,6 +21,8 @@ class AccountSettings(Data):
     password: Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,64}$", repr=False)] = ""
     numbers: tuple[str, ...] = ()
     """Patterns of the numbers whose replies come to this account; without a match, the account that wrote last."""
+    distribution_lists: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Numbers by the names that submit_multi may use for them."""
     behaviour: Behaviour = Behaviour()
     link: Link = Link()
     rules: tuple[Rule, ...] = ()

@@ -14,6 +14,7 @@ from typing import Final
 
 import trio
 
+from engine.smpp.pdu import Outbind
 from smppsim.behaviour import Cut
 from smppsim.mangling import Pause
 from smppsim.session import Session
@@ -80,9 +81,14 @@ class Server:
         """Wait until something happens."""
         await self._watchers.park()
 
-    async def serve_stream(self, stream: trio.abc.Stream, peer: str = "") -> None:
-        """Be the operator on this stream until either side ends it; the stream is closed then."""
+    async def serve_stream(self, stream: trio.abc.Stream, peer: str = "", outbind: Outbind | None = None) -> None:
+        """Be the operator on this stream until either side ends it; the stream is closed then.
+
+        With `outbind` it was we who called, and this is what we say.
+        """
         session = self._smsc.connected(peer, trio.current_time())
+        if outbind is not None:
+            self._smsc.outbind(session, outbind, trio.current_time())
         link = self._links[session.number] = _Link(session, stream)
         self.stir()
         try:
@@ -98,7 +104,9 @@ class Server:
                 _prepare_reset(stream)
             await trio.aclose_forcefully(stream)
 
-    async def serve_socket(self, stream: trio.SocketStream, tls: ssl.SSLContext | None = None) -> None:
+    async def serve_socket(
+        self, stream: trio.SocketStream, *, tls: ssl.SSLContext | None = None, outbind: Outbind | None = None
+    ) -> None:
         """`serve_stream` with the socket's name, under TLS if told so; the handshake is part of the first read."""
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
@@ -106,7 +114,7 @@ class Server:
         except OSError:
             host, port = "", 0
         inner = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-        await self.serve_stream(inner, f"{host}:{port}")
+        await self.serve_stream(inner, f"{host}:{port}", outbind)
 
     async def _read(self, link: _Link) -> None:
         """Until the peer ends the stream; what comes after the session's end is thrown away."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from engine.smpp.pdu import BODIES, FrameBuffer, GenericNack, Header, Pdu, commands, encode
+from engine.smpp.pdu import BODIES, FrameBuffer, GenericNack, Header, Outbind, Pdu, commands, encode
 from engine.smpp.states import BindState
 from smppsim.behaviour import Cut
 from smppsim.mangling import Mangling, Pause, Step
+from smppsim.patience import Patience
 from smppsim.pdulog import IN, OUT, PduLog, without_password
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Session:
         "outbox",
         "outstanding",
         "over",
+        "patience",
         "peer",
         "reading_from",
         "ready",
@@ -73,6 +75,7 @@ class Session:
         """The client's submits that we have not answered yet."""
         self.widest = 0
         self.violations = 0
+        self.patience = Patience()
         self.enquiries = 0
         """Our enquire_links without an answer."""
         self.unbinding = False
@@ -133,14 +136,14 @@ class Session:
         else:
             self.write_raw(frame, now)
 
-    def write_raw(self, octets: bytes, now: float) -> None:
-        """Put octets into the outbox as they are; a black hole swallows them."""
+    def write_raw(self, octets: bytes, now: float, shown: bytes | None = None) -> None:
+        """Put octets into the outbox as they are; a black hole swallows them. The log has `shown`, or the same."""
         if self.cut is Cut.black_hole or self.cut is Cut.stall or self.over:
             return
         if not self.outbox:
             self._written.append(self)
         self.outbox.append(octets)
-        self._log.add((now, self.number, OUT, octets))
+        self._log.add((now, self.number, OUT, octets if shown is None else shown))
 
     def _put(self, steps: list[Step], now: float) -> None:
         octets = b"".join(step for step in steps if isinstance(step, bytes))
@@ -170,6 +173,11 @@ class Session:
         sequence = self.next_sequence()
         self.write(encode(pdu, sequence), now)
         return sequence
+
+    def outbind(self, pdu: Outbind, now: float) -> None:
+        """Send outbind; the log does not have its password."""
+        frame = encode(pdu, self.next_sequence())
+        self.write_raw(frame, now, without_password(frame))
 
     def next_sequence(self) -> int:
         """1 to 0x7FFFFFFF, then 1 again."""

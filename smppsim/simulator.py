@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import trio
 
-from engine.smpp.pdu import DataSm, DeliverSm
+from engine.smpp.pdu import DataSm, DeliverSm, Outbind
 from smppsim.accounts import Account
 from smppsim.answers import Response
 from smppsim.behaviour import Behaviour
@@ -131,6 +131,12 @@ class Simulator:
                 with trio.move_on_at(self.smsc.refuses_connections_until):
                     await self._refusals.park()
 
+    async def outbind(self, host: str, port: int, system_id: str = "SMPPSIM", password: str = "") -> None:
+        """Call a client that listens and ask it to bind as a receiver. OSError if nobody answers."""
+        stream = await trio.open_tcp_stream(host, port)
+        said = Outbind(system_id.encode(), password.encode())
+        self._running.start_soon(partial(self.server.serve_socket, stream, outbind=said))
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until `condition()` holds; it is asked again whenever anything has happened."""
         while not condition():
@@ -214,6 +220,7 @@ class Simulator:
         self.cause(Drop())
         self.cause(RefuseConnections(for_s=0))
         smsc.mangling.clear()
+        smsc.requests.broadcasts.clear()
         smsc.binding.guessing.clear()
         smsc.agenda.clear()
         smsc.submissions.clear()

@@ -16,21 +16,13 @@ from engine.smpp.pdu import (
     BindReceiver,
     BindTransceiver,
     BindTransmitter,
-    CancelSm,
-    CancelSmResp,
-    DataSm,
     EnquireLink,
     EnquireLinkResp,
     GenericNack,
     Header,
+    Outbind,
     Pdu,
-    QuerySm,
-    ReplaceSm,
-    ReplaceSmResp,
-    SmeAddress,
     Status,
-    SubmitMulti,
-    SubmitMultiResp,
     SubmitSm,
     Unbind,
     UnbindResp,
@@ -50,15 +42,16 @@ from smppsim.delivery import Deliveries
 from smppsim.handsets import Handsets
 from smppsim.mangling import Mangling
 from smppsim.messages import Messages
-from smppsim.outcomes import Outcome
 from smppsim.pdulog import PduLog
 from smppsim.replies import Replies
+from smppsim.requests import Requests
 from smppsim.scenario import Scenario
 from smppsim.session import Session
 from smppsim.stats import Stats
 from smppsim.submission import Submissions
 from smppsim.subscribers import PhoneState, Subscribers
 
+_UNBOUND_YET: Final = frozenset({BindState.OPEN, BindState.OUTBOUND})
 _VIOLATIONS: Final = 3  # "0x04, close after a few" (row H3)
 _DELIVERED: Final = frozenset({commands.DELIVER_SM_RESP, commands.DATA_SM_RESP})
 
@@ -92,6 +85,7 @@ class Smsc:
             self.subscribers,
         )
         self.submissions.on_cut = self.cut
+        self.requests = Requests(self.messages, self.submissions)
         customers = scenario.customers()
         self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in customers}
         for account in customers:
@@ -146,6 +140,11 @@ class Smsc:
         self.agenda.at(now + patience, self._init_timer, session)
         return session
 
+    def outbind(self, session: Session, pdu: Outbind, now: float) -> None:
+        """Ask a client that we have called to bind as a receiver (3.4 section 2.2.1)."""
+        session.state = BindState.OUTBOUND
+        session.outbind(pdu, now)
+
     def lost(self, session: Session, now: float) -> None:
         """The connection has ended; safe to say twice."""
         if session.over:
@@ -172,7 +171,7 @@ class Smsc:
             session.outbox.extend(outbox)  # what was written before a close still goes out
 
     def _init_timer(self, session: Session, now: float) -> None:
-        if session.state is BindState.OPEN and not session.over:
+        if session.state in _UNBOUND_YET and not session.over:
             self.cut(session, Cut.close, now)
 
     def _enquire_timer(self, session: Session, now: float) -> None:
@@ -268,38 +267,9 @@ class Smsc:
                 self.submissions.submit(account, session, sequence, pdu, now)
             case Unbind():
                 self._unbind(session, sequence, now)
-            case DataSm() if account is not None:
-                self.submissions.submit(account, session, sequence, _as_submit(pdu), now, commands.DATA_SM)
-            case SubmitMulti() if account is not None:
-                self._submit_multi(account, session, sequence, pdu, now)
-            case QuerySm() if account is not None:
-                status, answer = self.messages.query(account, pdu)
-                session.write(encode(answer, sequence, status), now)
-            case CancelSm() if account is not None:
-                doomed = self.messages.cancellable(account, pdu)
-                for message in doomed:
-                    self.submissions.settle(message, Outcome(state="deleted"), now)
-                status = Status.ESME_ROK if doomed else Status.ESME_RCANCELFAIL
-                session.write(encode(CancelSmResp(), sequence, status), now)
-            case ReplaceSm() if account is not None:
-                status = self.messages.replace(account, pdu)
-                session.write(encode(ReplaceSmResp(), sequence, status), now)
             case _:
-                session.refuse(header, Status.ESME_RINVCMDID, now)
-
-    def _submit_multi(self, account: Account, session: Session, sequence: int, pdu: SubmitMulti, now: float) -> None:
-        # Each destination is a message of its own; the first one's response answers for all.
-        fields = pdu._asdict()
-        addresses = [address for address in fields.pop("dest_addresses") if isinstance(address, SmeAddress)]
-        if not addresses:
-            session.write(encode(SubmitMultiResp(), sequence, Status.ESME_RINVDLNAME), now)
-            return
-        for number, address in enumerate(addresses):
-            single = SubmitSm(**fields, **address._asdict())
-            if number:
-                self.submissions.take_quietly(account, session, single, now)
-            else:
-                self.submissions.submit(account, session, sequence, single, now, commands.SUBMIT_MULTI)
+                if account is None or not self.requests.answer(account, session, header, pdu, now):
+                    session.refuse(header, Status.ESME_RINVCMDID, now)
 
     # -- the ends of a bind ---------------------------------------------------------------------------------
 
@@ -317,7 +287,3 @@ class Smsc:
         session.write(encode(UnbindResp(), sequence), now)
         session.state = BindState.UNBOUND
         self.cut(session, Cut.close, now)
-
-
-def _as_submit(pdu: DataSm) -> SubmitSm:
-    return SubmitSm(**pdu._asdict())

@@ -20,6 +20,7 @@ class Stats:
     refused: int = 0
     throttled: int = 0
     window_overruns: int = 0
+    duplicates_recognised: int = 0
     unanswered: int = 0
     delivered_to_handsets: int = 0
     receipts_sent: int = 0

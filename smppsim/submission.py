@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.smpp.errors import MalformedTime
-from engine.smpp.pdu import Status, SubmitSm, commands, parse_time
+from engine.smpp.pdu import Status, SubmitSm, UnsuccessSme, commands, parse_time
 from engine.smpp.text import concat_of
 from smppsim.agenda import Agenda
 from smppsim.answers import Answers, Response
@@ -19,6 +19,7 @@ from smppsim.chances import happens
 from smppsim.delivery import Deliveries
 from smppsim.messages import ENROUTE, Message, Messages
 from smppsim.outcomes import Outcome
+from smppsim.patience import PAUSE_S, Verdict
 from smppsim.reporting import Reporting
 from smppsim.session import Session
 from smppsim.stats import Stats
@@ -86,8 +87,11 @@ class Submissions:
         limit = self._limit(account, session, pdu, behaviour, now)
         status = limit or behaviour.answer_lottery.draw(account.dice).status
         message = None
+        twin = None
         if status == Status.ESME_ROK:
-            message = self._accept(account, session, pdu, behaviour)
+            twin = self._twin(account, pdu, now)
+            if twin is None:
+                message = self._accept(account, session, pdu, behaviour, now)
         else:
             stats.refused += 1
         if drop is not None and drop.at == "before_response":
@@ -96,15 +100,60 @@ class Submissions:
             self.on_cut(session, drop.how, now)
             return
         response = Response(session, sequence, command_id, status, message, behaviour)
+        response.twin = twin
         if drop is not None:
             response.cut = drop.how
         # What a limit refuses is refused at once, whatever happens to the others.
         self._arrange(response, account, "given" if limit else behaviour.response, now)
+        if limit:
+            self._lose_patience(session, account.link.abuse_limit, now)
 
-    def take_quietly(self, account: Account, session: Session, pdu: SubmitSm, now: float) -> None:
-        """Take one more destination of a submit_multi, whose first one is answered for all."""
-        message = self._accept(account, session, pdu, self._behaviour(account, pdu))
-        self._finish_after(message, now, message.behaviour.receipt_delay.draw(account.dice))
+    def submit_multi(
+        self, account: Account, session: Session, sequence: int, singles: list[SubmitSm], now: float
+    ) -> None:
+        """Take or refuse each destination of a submit_multi; one id and one answer stand for all.
+
+        The first destination's behaviour says when the answer goes and the messages end. What was refused is told
+        as unsuccess_sme; where nothing was taken, the answer is their status if they agree (3.4 section 4.5.2).
+        """
+        behaviour = self._behaviour(account, singles[0])
+        taken: list[Message] = []
+        refused: list[UnsuccessSme] = []
+        for single in singles:
+            self._stats.submits += 1
+            account.arrived(now)
+            own = self._behaviour(account, single)
+            status = self._limit(account, session, single, own, now) or own.answer_lottery.draw(account.dice).status
+            if status == Status.ESME_ROK:
+                taken.append(self._accept(account, session, single, own, now, beside=taken[0] if taken else None))
+            else:
+                self._stats.refused += 1
+                address = single.dest_addr_ton, single.dest_addr_npi, single.destination_addr
+                refused.append(UnsuccessSme(*address, status))
+        statuses = {each.error_status_code for each in refused}
+        failed = statuses.pop() if len(statuses) == 1 else Status.ESME_RSUBMITFAIL
+        status = Status.ESME_ROK if taken else failed
+        first = taken[0] if taken else None
+        response = Response(session, sequence, commands.SUBMIT_MULTI, status, first, behaviour)
+        response.others = tuple(taken[1:])
+        response.unsuccess = tuple(refused)
+        self._arrange(response, account, behaviour.response, now)
+
+    def _twin(self, account: Account, pdu: SubmitSm, now: float) -> Message | None:
+        """The message that this submit repeats, if the account wants that to be seen (row H7)."""
+        link = account.link
+        if link.duplicates == "taken":
+            return None
+        twin = account.duplicates.first(link.duplicates, pdu, link.duplicates_within_s, now)
+        self._stats.duplicates_recognised += twin is not None
+        return twin
+
+    def _lose_patience(self, session: Session, limit: int, now: float) -> None:
+        match session.patience.refused(now, limit):
+            case Verdict.PAUSE:
+                session.reading_from = now + PAUSE_S
+            case Verdict.CLOSE:
+                self.on_cut(session, Cut.close, now)
 
     def _behaviour(self, account: Account, pdu: SubmitSm) -> Behaviour:
         behaviour = account.behaviour_for(pdu.destination_addr)
@@ -129,9 +178,19 @@ class Submissions:
             return Status.ESME_RMSGQFUL
         return Status.ESME_ROK
 
-    def _accept(self, account: Account, session: Session, pdu: SubmitSm, behaviour: Behaviour) -> Message:
+    def _accept(
+        self,
+        account: Account,
+        session: Session,
+        pdu: SubmitSm,
+        behaviour: Behaviour,
+        now: float,
+        beside: Message | None = None,
+    ) -> Message:
         self._stats.accepted += 1
-        message = self._messages.add(account, session, pdu, behaviour, self._wall())
+        message = self._messages.add(account, session, pdu, behaviour, self._wall(), beside)
+        if account.link.duplicates != "taken":
+            account.duplicates.keep(account.link.duplicates, message, now)
         if behaviour.queue_limit is not None:
             message.counted = True
             account.pending[pdu.destination_addr] += 1
@@ -154,8 +213,8 @@ class Submissions:
             response.steps_aside = happens(behaviour.responses_reordered, dice)
         if given == "never":
             self._stats.unanswered += 1
-            if message is not None:
-                self._finish_after(message, now, delay + wait)
+            for each in response.messages:
+                self._finish_after(each, now, delay + wait)
             return
         answer_at = now + delay
         when = behaviour.receipt_when
@@ -164,7 +223,8 @@ class Submissions:
         elif when == "with":
             response.final_wait = 0.0
         else:
-            self._finish_after(message, now, wait)
+            for each in response.messages:
+                self._finish_after(each, now, wait)
             answer_at += wait
         if given == "hold":
             self.answers.hold(response)
@@ -172,8 +232,9 @@ class Submissions:
             self.answers.give(response, answer_at, now)
 
     def _answered(self, response: Response, now: float) -> None:
-        if response.message is not None and response.final_wait is not None:
-            self._finish_after(response.message, now, response.final_wait)
+        if response.final_wait is not None:
+            for message in response.messages:
+                self._finish_after(message, now, response.final_wait)
         if response.cut is not None:
             self.on_cut(response.session, response.cut, now)
 
@@ -181,10 +242,11 @@ class Submissions:
         """Give a held answer; another `status` than ESME_ROK undoes the acceptance."""
         if status is not None:
             response.status = status
-            if status and response.message is not None:
-                self._uncount(response.message)
-                self._messages.forget(response.message)
-                response.message = None
+            if status:
+                for message in response.messages:
+                    self._uncount(message)
+                    self._messages.forget(message)
+                response.message, response.others = None, ()
         self.answers.release(response, now)
 
     # -- ends -----------------------------------------------------------------------------------------------

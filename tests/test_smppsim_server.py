@@ -20,7 +20,7 @@ import trio
 import trio.testing
 from typer.testing import CliRunner
 
-from engine.smpp.pdu import BindTransceiver, EnquireLink, EnquireLinkResp, SubmitSmResp
+from engine.smpp.pdu import BindReceiver, BindTransceiver, EnquireLink, EnquireLinkResp, Outbind, Status, SubmitSmResp
 from smppsim.behaviour import Cut
 from smppsim.cli import app
 from smppsim.faults import Drop, RefuseConnections
@@ -132,6 +132,25 @@ async def test_a_port_that_refused_connections_comes_back(simulator: Simulator) 
     await trio.testing.wait_all_tasks_blocked()
     client = await bound_by_tcp(port)
     await client.stream.aclose()
+
+
+async def test_the_simulator_calls_a_client_and_asks_it_to_bind(nursery: trio.Nursery, simulator: Simulator) -> None:
+    """B24: outbind, as an SMSC does it: it connects to the client, which then binds as a receiver."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    simulator.handset("+33612345600").reply("waiting", "38200")
+    await simulator.outbind("127.0.0.1", listener.socket.getsockname()[1], password="secret08")
+    with trio.fail_after(DEADLINE_S):
+        client = Client(await listener.accept())
+        assert (await client.receive())[1] == Outbind(b"SMPPSIM", b"secret08")
+        await client.send(submit_sm())
+        assert (await client.receive())[0].command_status == Status.ESME_RINVBNDSTS
+        assert (await client.ask(BindReceiver(b"demo", b"demo")))[0].command_status == 0
+        assert (await client.deliver_sm()).short_message == b"waiting"
+    assert simulator.pdus[0].pdu == Outbind(b"SMPPSIM", b"*" * 8)
+    await client.stream.aclose()
+    await listener.aclose()
+    with pytest.raises(OSError, match="failed"):
+        await simulator.outbind("127.0.0.1", 1)
 
 
 # -- a foreign client -----------------------------------------------------------------------------------------

@@ -25,16 +25,12 @@ from engine.smpp.pdu import (
     Outbind,
     Pdu,
     QuerySm,
-    QuerySmResp,
-    ReplaceSm,
-    SmeAddress,
     Status,
     SubmitMulti,
     SubmitSmResp,
     Tag,
     Unbind,
     UnbindResp,
-    command_name,
     commands,
     encode,
     tlv,
@@ -45,7 +41,7 @@ from smppsim.faults import Drop, Ghost, Mute, Raw, RefuseBinds, RefuseConnection
 from smppsim.scenario import Scenario
 from smppsim.simulator import Simulator
 from smppsim.smsc import Smsc
-from tests.smppsim_client import PHONE, SENDER, Bind, Client, bound, submit_sm
+from tests.smppsim_client import Bind, Client, bound, submit_sm
 
 
 @pytest.fixture
@@ -400,74 +396,3 @@ async def test_any_octets_can_be_written_onto_a_link(autojump_clock: MockClock, 
     simulator.cause(Raw.of(encode(GenericNack(), 0, Status.ESME_RSYSERR)))
     header, _ = await client.receive()
     assert (header.command_id, header.sequence_number) == (commands.GENERIC_NACK, 0)
-
-
-# -- asking about messages ------------------------------------------------------------------------------------
-
-
-async def test_a_message_can_be_queried_replaced_and_cancelled_while_it_is_on_its_way(
-    autojump_clock: MockClock,
-    simulator: Simulator,
-) -> None:
-    simulator.behave(receipt_delay=60)
-    client = await bound(simulator)
-    _, answer = await client.ask(submit_sm())
-    assert isinstance(answer, SubmitSmResp)
-    name = answer.message_id
-    _, state = await client.ask(QuerySm(name, source_addr=SENDER))
-    assert isinstance(state, QuerySmResp)
-    assert (state.message_state, state.final_date) == (1, b"")
-    replaced = ReplaceSm(name, source_addr=SENDER, short_message=b"other", registered_delivery=1)
-    assert (await client.ask(replaced))[0].command_status == 0
-    await client.send(CancelSm(message_id=name, source_addr=SENDER, destination_addr=PHONE))
-    receipt = await client.deliver_sm()
-    assert b"stat:DELETED" in receipt.short_message
-    assert receipt.short_message.endswith(b"text:other")
-    assert (await client.receive())[0].command_status == 0
-    _, state = await client.ask(QuerySm(name, source_addr=SENDER))
-    assert isinstance(state, QuerySmResp)
-    assert (state.message_state, len(state.final_date)) == (4, 16)
-    assert (await client.ask(replaced))[0].command_status == Status.ESME_RREPLACEFAIL
-    cancel = CancelSm(message_id=name, source_addr=SENDER)
-    assert (await client.ask(cancel))[0].command_status == Status.ESME_RCANCELFAIL
-    assert await client.nothing_for(120)
-    assert simulator.handset("+33612345600").messages == []
-
-
-async def test_unknown_ids_are_refused(autojump_clock: MockClock, simulator: Simulator) -> None:
-    client = await bound(simulator)
-    assert (await client.ask(QuerySm(b"1")))[0].command_status == Status.ESME_RQUERYFAIL
-    assert (await client.ask(ReplaceSm(b"1")))[0].command_status == Status.ESME_RINVMSGID
-    assert (await client.ask(CancelSm(message_id=b"1")))[0].command_status == Status.ESME_RCANCELFAIL
-
-
-async def test_cancel_without_an_id_means_all_of_a_source_and_destination(
-    autojump_clock: MockClock, simulator: Simulator
-) -> None:
-    simulator.behave(receipt_delay=60)
-    client = await bound(simulator)
-    for phone in (PHONE, PHONE, b"33612345601"):
-        await client.ask(submit_sm(destination=phone, registered_delivery=0))
-    cancel = CancelSm(source_addr=SENDER, destination_addr=PHONE)
-    assert (await client.ask(cancel))[0].command_status == 0
-    await trio.sleep(61)
-    assert simulator.smsc.handsets.numbers() == ["+33612345601"]
-
-
-async def test_data_sm_and_submit_multi_are_taken_like_submits(autojump_clock: MockClock, simulator: Simulator) -> None:
-    client = await bound(simulator)
-    data = DataSm(
-        source_addr=SENDER,
-        destination_addr=PHONE,
-        registered_delivery=1,
-        tlvs=((Tag.MESSAGE_PAYLOAD, b"by data sm"),),
-    )
-    header, answer = await client.ask(data)
-    assert (command_name(header.command_id), header.command_status) == ("data_sm_resp", 0)
-    assert (await client.deliver_sm()).short_message.startswith(b"id:" + answer.message_id)  # type: ignore[union-attr]
-    phones = (SmeAddress(1, 1, b"33612345601"), SmeAddress(1, 1, b"33612345602"))
-    multi = SubmitMulti(source_addr=SENDER, dest_addresses=phones, short_message=b"to both")
-    header, _ = await client.ask(multi)
-    assert (command_name(header.command_id), header.command_status) == ("submit_multi_resp", 0)
-    assert simulator.handset("+33612345600").messages[0].text == "by data sm"
-    assert [simulator.handset(f"+3361234560{n}").messages[0].text for n in (1, 2)] == ["to both"] * 2
