@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from smppsim.behaviour import Behaviour, Link
-from smppsim.control import control_app
+from smppsim.control.app import add_routes
 from smppsim.delays import Fixed
 from smppsim.faults import AnyFault, Fault, OnAccount, OnFrames, OnLinks
 from smppsim.outcomes import Outcome
@@ -71,13 +71,13 @@ _MORE: Final = {
 
 def control_block() -> str:
     """Return the control API."""
-    app: Any = control_app(Simulator(), any_host=True)
-    assert isinstance(app, FastAPI)
+    app = FastAPI()
+    add_routes(app, Simulator())
     lines = ["| call | body | what it does |", "|---|---|---|"]
     for route in app.routes:
         if isinstance(route, APIRoute) and route.path not in _HIDDEN:
             body = "–" if route.body_field is None else _fields(route.body_field.field_info.annotation)
-            said = (route.endpoint.__doc__ or "").strip().replace("|", "\\|")
+            said = " ".join((route.endpoint.__doc__ or "").split()).replace("|", "\\|")
             lines.append(f"| `{min(route.methods or ())} {route.path}` | {body} | {said} |")
     return "\n".join(lines)
 

@@ -1,28 +1,39 @@
-"""The last PDUs of every session, in a ring of bounded length.
+"""The last PDUs of every session, in a ring of bounded length, and between whom they passed.
 
 It keeps octets as they were on the wire, passwords of binds apart, and decodes only when read. Written by the
-sessions, read by tests and the control API.
+sessions and the operator, read by tests, the control API and captures.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final, NamedTuple
 
 from engine.smpp.errors import CodecError
-from engine.smpp.pdu import Header, Pdu, command_name, commands, decode, encode, peek, status_name
+from engine.smpp.pdu import Header, Pdu, commands, decode, encode, peek
 
 IN, OUT = "in", "out"
+_HEADER: Final = 16
+_CONNECTIONS: Final = 10_000
 
 
 class LoggedPdu(NamedTuple):
-    """One frame. `at` is the shell's monotonic clock in seconds, `direction` is seen from the simulator."""
+    """One frame. `at` is the shell's monotonic clock in seconds, `direction` is seen from the simulator,
+    `serial` counts from 1 over the whole run."""
 
     at: float
     session: int
     direction: str
     frame: bytes
+    serial: int
+
+    @property
+    def command_id(self) -> int | None:
+        """None if there are not even 16 octets."""
+        return int.from_bytes(self.frame[4:8], "big") if len(self.frame) >= _HEADER else None
 
     @property
     def header(self) -> Header:
@@ -37,66 +48,81 @@ class LoggedPdu(NamedTuple):
         except CodecError:
             return None
 
-    def as_json(self) -> dict[str, object]:
-        """What the control API shows; octet strings in hex, save printable ones."""
-        row: dict[str, object] = {"at": self.at, "session": self.session, "direction": self.direction}
-        if len(self.frame) >= 16:
-            header = self.header
-            row |= {
-                "command": command_name(header.command_id),
-                "status": status_name(header.command_status),
-                "sequence": header.sequence_number,
-            }
-        pdu = self.pdu
-        row["fields"] = None if pdu is None else _fields(pdu)
-        row["hex"] = self.frame.hex()
-        return row
 
+@dataclass(slots=True)
+class Connection:
+    """Between whom a session's frames passed, and how long. Instants as in LoggedPdu."""
 
-def _fields(pdu: Pdu) -> dict[str, object]:
-    fields = {name: _shown(getattr(pdu, name)) for name in pdu._fields if name != "tlvs"}
-    fields["tlvs"] = {f"0x{tag:04X}": value.hex() for tag, value in pdu.tlvs}
-    return fields
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, bytes):
-        printable = value.isascii() and value.decode("ascii").isprintable()
-        return value.decode("ascii") if printable else {"hex": value.hex()}
-    if isinstance(value, tuple):
-        return [_shown(item) for item in value]
-    return value
+    session: int
+    peer: str
+    """The client's `address:port`, empty where there is no socket."""
+    local: str
+    opened: float
+    account: str | None = None
+    closed: float | None = None
+    reset: bool = False
+    """Ended by RST, not by FIN."""
 
 
 class PduLog:
     """The ring. `PduLog(0)` keeps nothing."""
 
-    __slots__ = ("_ring", "add")
+    __slots__ = ("_count", "_listeners", "_ring", "connections")
 
     def __init__(self, length: int) -> None:
-        self._ring: deque[LoggedPdu | tuple[float, int, str, bytes]] = deque(maxlen=length)
-        self.add: Callable[[LoggedPdu | tuple[float, int, str, bytes]], None] = self._ring.append
-        """Append `(at, session, direction, frame)`; the hot path hands in a bare tuple."""
+        self._ring: deque[tuple[float, int, str, bytes, int]] = deque(maxlen=length)
+        self._count = 0
+        self.connections: dict[int, Connection] = {}
+        """By session; the latest ten thousand."""
+        self._listeners: list[Callable[[LoggedPdu], object]] = []
 
     def __len__(self) -> int:
         return len(self._ring)
 
     def __iter__(self) -> Iterator[LoggedPdu]:
-        for row in tuple(self._ring):
-            yield LoggedPdu._make(row)
+        return map(LoggedPdu._make, tuple(self._ring))
+
+    @property
+    def last(self) -> int:
+        """The serial of the latest frame, 0 before the first."""
+        return self._count
+
+    def add(self, at: float, session: int, direction: str, frame: bytes) -> None:
+        """Keep one frame."""
+        self._count += 1
+        row = at, session, direction, frame, self._count
+        self._ring.append(row)
+        for listener in self._listeners:
+            listener(LoggedPdu._make(row))
+
+    def after(self, serial: int) -> list[LoggedPdu]:
+        """What was kept after this one and is still there, oldest first."""
+        fresh = min(self._count - serial, len(self._ring))
+        return [LoggedPdu._make(row) for row in islice(reversed(self._ring), max(0, fresh))][::-1]
+
+    def opened(self, session: int, peer: str, local: str, now: float) -> None:
+        """A connection has come."""
+        self.connections[session] = Connection(session, peer, local, now)
+        if len(self.connections) > _CONNECTIONS:
+            del self.connections[next(iter(self.connections))]
+
+    def bound(self, session: int, account: str) -> None:
+        """It is known whose connection it is."""
+        if session in self.connections:
+            self.connections[session].account = account
+
+    def closed(self, session: int, now: float, *, reset: bool) -> None:
+        """A connection has ended."""
+        connection = self.connections.get(session)
+        if connection is not None and connection.closed is None:
+            connection.closed, connection.reset = now, reset
 
     def listen(self, listener: Callable[[LoggedPdu], object]) -> None:
         """Hand every frame to `listener` as well from now on, as it is logged; nobody else pays for it."""
-        before = self.add
-
-        def add(row: LoggedPdu | tuple[float, int, str, bytes]) -> None:
-            before(row)
-            listener(LoggedPdu._make(row))
-
-        self.add = add
+        self._listeners.append(listener)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget every frame; serials go on."""
         self._ring.clear()
 
 
@@ -105,7 +131,7 @@ def without_password(frame: bytes) -> bytes:
     try:
         header, pdu = decode(frame)
     except CodecError:
-        return frame[:16]
+        return frame[:_HEADER]
     if header.command_id in commands.BINDS or header.command_id == commands.OUTBIND:
         masked = pdu._replace(password=b"*" * 8)  # type: ignore[call-arg]  # a bind or outbind has one
         return encode(masked, header.sequence_number, header.command_status)

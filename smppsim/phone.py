@@ -83,3 +83,8 @@ class Handset:
     def state(self) -> PhoneState:
         """On, off, full, ported, unknown or barred."""
         return self._simulator.smsc.subscribers.state(handset_key(self.number), trio.current_time())
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait until it is on."""
+        return len(self._simulator.smsc.subscribers.waiting(self.number))

@@ -81,12 +81,14 @@ class Server:
         """Wait until something happens."""
         await self._watchers.park()
 
-    async def serve_stream(self, stream: trio.abc.Stream, peer: str = "", outbind: Outbind | None = None) -> None:
+    async def serve_stream(
+        self, stream: trio.abc.Stream, peer: str = "", local: str = "", outbind: Outbind | None = None
+    ) -> None:
         """Be the operator on this stream until either side ends it; the stream is closed then.
 
         With `outbind` it was we who called, and this is what we say.
         """
-        session = self._smsc.connected(peer, trio.current_time())
+        session = self._smsc.connected(peer, trio.current_time(), local)
         if outbind is not None:
             self._smsc.outbind(session, outbind, trio.current_time())
         link = self._links[session.number] = _Link(session, stream)
@@ -107,14 +109,15 @@ class Server:
     async def serve_socket(
         self, stream: trio.SocketStream, *, tls: ssl.SSLContext | None = None, outbind: Outbind | None = None
     ) -> None:
-        """`serve_stream` with the socket's name, under TLS if told so; the handshake is part of the first read."""
+        """`serve_stream` with the socket's names, under TLS if told so; the handshake is part of the first read."""
         stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
-            host, port, *_ = stream.socket.getpeername()
+            peer = "{}:{}".format(*stream.socket.getpeername())
+            local = "{}:{}".format(*stream.socket.getsockname())
         except OSError:
-            host, port = "", 0
+            peer = local = ""
         inner = stream if tls is None else trio.SSLStream(stream, tls, server_side=True, https_compatible=True)
-        await self.serve_stream(inner, f"{host}:{port}", outbind)
+        await self.serve_stream(inner, peer, local, outbind)
 
     async def _read(self, link: _Link) -> None:
         """Until the peer ends the stream; what comes after the session's end is thrown away."""

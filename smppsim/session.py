@@ -127,7 +127,7 @@ class Session:
         """Keep a received frame in the PDU log."""
         if command_id in _SECRETIVE:
             frame = without_password(frame)
-        self._log.add((now, self.number, IN, frame))
+        self._log.add(now, self.number, IN, frame)
 
     def write(self, frame: bytes, now: float) -> None:
         """Send a PDU, or what the faults at work make of it."""
@@ -143,7 +143,7 @@ class Session:
         if not self.outbox:
             self._written.append(self)
         self.outbox.append(octets)
-        self._log.add((now, self.number, OUT, octets if shown is None else shown))
+        self._log.add(now, self.number, OUT, octets if shown is None else shown)
 
     def _put(self, steps: list[Step], now: float) -> None:
         octets = b"".join(step for step in steps if isinstance(step, bytes))

@@ -129,12 +129,13 @@ class Smsc:
 
     # -- connections ----------------------------------------------------------------------------------------
 
-    def connected(self, peer: str, now: float) -> Session:
+    def connected(self, peer: str, now: float, local: str = "") -> Session:
         """A client has connected; it has `session_init_s` to bind (row H1)."""
         self._count += 1
         self.stats.connections += 1
         session = Session(self._count, peer, self.log, self.mangling, self.written, now)
         self.sessions[session.number] = session
+        self.log.opened(session.number, peer, local, now)
         # Before the bind nobody knows whose link this is, so the shortest of all accounts' timers holds.
         patience = min(account.link.session_init_s for account in self.accounts.values())
         self.agenda.at(now + patience, self._init_timer, session)
@@ -154,6 +155,7 @@ class Smsc:
         session.state = BindState.CLOSED
         session.outbox.clear()
         del self.sessions[session.number]
+        self.log.closed(session.number, now, reset=session.cut is Cut.reset)
         if session.account is not None:
             session.account.left(session, cleanly=cleanly, now=now)
             self.deliveries.lost(session, now)
@@ -274,6 +276,7 @@ class Smsc:
     # -- the ends of a bind ---------------------------------------------------------------------------------
 
     def _bound(self, session: Session, account: Account, now: float) -> None:
+        self.log.bound(session.number, account.system_id)
         if account.link.enquire_every_s is not None:
             self.agenda.at(now + account.link.enquire_every_s, self._enquire_timer, session)
         if session.receives:

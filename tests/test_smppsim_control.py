@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.smpp.pdu import EnquireLink, GenericNack, Status, commands, encode
+from engine.smpp.pdu import DeliverSm, EnquireLink, GenericNack, Status, commands, encode
 from smppsim.control import control_app
 from smppsim.simulator import Simulator
 from tests.smppsim_client import bound, submit_sm
@@ -138,6 +138,86 @@ async def test_sessions_accounts_pdus_and_counters_are_shown_without_secrets(
     assert (await http.get("/stats")).json()["accepted"] == 1
     assert (await http.post("/reset")).status_code == 204
     assert (await http.get("/stats")).json()["accepted"] == 0
+
+
+async def test_any_deliver_sm_is_injected_field_by_field(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    client = await bound(simulator)
+    fields = {
+        "account": "demo",
+        "source_addr": "33612345600",
+        "destination_addr": "38200",
+        "dest_addr_ton": 3,
+        "data_coding": 8,
+        "short_message": "00e9",
+        "tlvs": [{"tag": 0x0204, "value": "0007"}],
+    }
+    assert (await http.post("/deliver-sm", json=fields)).status_code == 202
+    assert await client.deliver_sm() == DeliverSm(
+        source_addr_ton=1,
+        source_addr_npi=1,
+        source_addr=b"33612345600",
+        dest_addr_ton=3,
+        dest_addr_npi=1,
+        destination_addr=b"38200",
+        data_coding=8,
+        short_message=b"\0\xe9",
+        tlvs=((0x0204, b"\0\7"),),
+    )
+    assert (await http.post("/deliver-sm", json={**fields, "account": "nobody"})).status_code == 404
+    for wrong in ({"short_message": "0"}, {"esm_class": 256}, {"tlvs": [{"tag": 1, "value": "0" * 140_000}]}):
+        assert (await http.post("/deliver-sm", json={**fields, **wrong})).status_code == 422
+
+
+async def test_receipts_and_final_states_are_injected_by_message(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    simulator.behave(receipt_delay=3600)
+    client = await bound(simulator)
+    await client.ask(submit_sm())
+    (message,) = (await http.get("/messages", params={"state": "enroute"})).json()
+    assert (message["destination"], message["account"], message["done"]) == ("33612345600", "demo", None)
+    said = {"message_id": message["message_id"], "state": "enroute", "intermediate": True}
+    assert (await http.post("/receipts", json=said)).status_code == 202
+    assert (await client.deliver_sm()).esm_class == 0x20
+    path = f"/messages/{message['message_id']}/settle"
+    settled = await http.post(path, json={"state": "undeliverable", "err": "034"})
+    assert (settled.status_code, settled.json()["state"]) == (202, "undeliverable")
+    assert b"stat:UNDELIV err:034" in (await client.deliver_sm()).short_message
+    assert (await http.post(path, json={"state": "delivered"})).status_code == 409
+    assert (await http.post("/receipts", json={**said, "message_id": "none"})).status_code == 404
+    assert (await http.post("/receipts", json={**said, "state": "lost"})).status_code == 422
+    assert (await http.get("/messages", params={"account": "nobody"})).json() == []
+
+
+async def test_every_answer_is_described(simulator: Simulator, http: httpx2.AsyncClient) -> None:
+    described = (await http.get("/openapi.json")).json()
+    for path, methods in described["paths"].items():
+        for method, call in methods.items():
+            assert call["description"], (method, path)
+            assert call["tags"], (method, path)
+            for status, answer in call["responses"].items():
+                schemas = [content["schema"] for content in answer.get("content", {}).values() if "schema" in content]
+                assert all(schemas), (method, path, status)
+    for name in ("SessionView", "InboxView", "PduView"):
+        assert described["components"]["schemas"][name]["properties"]["account"]
+
+
+async def test_what_was_sent_wrongly_is_not_repeated(simulator: Simulator, http: httpx2.AsyncClient) -> None:
+    refused = await http.post("/receipts", json={"password": "s3cr3t-7"})
+    assert refused.status_code == 422
+    assert "s3cr3t-7" not in refused.text
+
+
+async def test_no_foreign_page_can_call(simulator: Simulator, http: httpx2.AsyncClient) -> None:
+    for origin, status in (
+        ("http://evil.example", 403),
+        ("null", 403),
+        ("http://127.0.0.1:2", 403),
+        ("http://127.0.0.1:1", 204),
+    ):
+        assert (await http.post("/reset", headers={"origin": origin})).status_code == status
 
 
 async def test_held_responses_are_listed_and_released(

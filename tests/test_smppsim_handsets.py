@@ -8,16 +8,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.smpp.pdu import BindTransceiver, DeliverSm, SubmitSm, Tag, encode
+from engine.smpp.pdu import DeliverSm, SubmitSm
 from engine.smpp.text import Concatenation, TooManyParts, concat_of, join, read_part
 from smppsim.behaviour import Link
 from smppsim.faults import Throttle
 from smppsim.handsets import Handsets, code_in, write_reply
-from smppsim.pdulog import OUT, PduLog, without_password
 from smppsim.replies import NoRoute
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
-from tests.smppsim_client import PHONE, Client, bound, long_submits, submit_sm
+from tests.smppsim_client import PHONE, bound, long_submits, submit_sm
 
 LONG = "A longer text, with an emoji 👍 and accents éàü, is cut into several parts on its way. " * 3
 
@@ -203,47 +202,3 @@ async def test_reset_forgets_everything_and_goes_back_to_the_settings(
     client = await bound(simulator)
     assert (await client.ask(submit_sm()))[0].command_status == 0
     await client.deliver_sm()
-
-
-# -- the PDU log ----------------------------------------------------------------------------------------------
-
-
-async def test_the_log_holds_both_directions_and_never_a_password(
-    autojump_clock: MockClock, simulator: Simulator
-) -> None:
-    client = Client(simulator.connect())
-    await client.ask(BindTransceiver(b"demo", b"s3cr3t-7"))
-    await client.ask(BindTransceiver(b"demo", b"demo"))
-    await client.ask(submit_sm("logged"))
-    await client.deliver_sm()
-    rows = [row.as_json() for row in simulator.pdus]
-    assert [(row["direction"], row["command"]) for row in rows[:6]] == [
-        ("in", "bind_transceiver"),
-        ("out", "bind_transceiver_resp"),
-        ("in", "bind_transceiver"),
-        ("out", "bind_transceiver_resp"),
-        ("in", "submit_sm"),
-        ("out", "submit_sm_resp"),
-    ]
-    assert b"s3cr3t-7".hex() not in str(rows)
-    assert "s3cr3t-7" not in str(rows)
-    assert rows[4]["fields"]["short_message"] == "logged"  # type: ignore[index]
-    assert rows[1]["status"] == "ESME_RINVPASWD"
-
-
-def test_the_ring_is_bounded_and_shows_malformed_frames_too() -> None:
-    log = PduLog(2)
-    for octets in (b"1", bytes(16), encode(submit_sm("x")._replace(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),)), 3)):
-        log.add((0.0, 1, OUT, octets))
-    broken, good = log
-    assert broken.as_json()["fields"] is None
-    assert good.as_json()["fields"]["tlvs"] == {"0x0204": "0001"}  # type: ignore[index]
-    log.clear()
-    assert len(log) == 0
-
-
-def test_a_malformed_bind_is_logged_without_its_body() -> None:
-    frame = encode(BindTransceiver(b"demo", b"s3cr3t-7"), 1)
-    broken = (len(frame) - 3).to_bytes(4, "big") + frame[4:-3]
-    assert without_password(broken) == broken[:16]
-    assert b"s3cr3t-7" not in without_password(frame)

@@ -1,4 +1,4 @@
-"""smppsim.control_handsets: phones switched and handsets given to persons over HTTP, on virtual time."""
+"""smppsim.control.phones: phones switched and handsets given to persons over HTTP, on virtual time."""
 
 from __future__ import annotations
 

@@ -1,13 +1,11 @@
-"""The part of the control API that plays with handsets: who holds one, and whether its phone is on, off or full.
-
-It only calls the simulator and shows what it says. Mounted by `control`.
-"""
+"""Routes that play with handsets: who holds one, and whether its phone is on, off or full."""
 
 from typing import Annotated
 
 from fastapi import FastAPI, HTTPException
 from pydantic import Field
 
+from smppsim.control.views import UNKNOWN, HandsetView
 from smppsim.data import Data
 from smppsim.people import CHARACTERS, Person
 from smppsim.simulator import Simulator
@@ -22,32 +20,32 @@ class PhoneChange(Data):
     """On again after so many seconds; absent, until switched."""
 
 
-def handset_routes(app: FastAPI, simulator: Simulator) -> None:
-    """Add them to the control API."""
+def add_routes(app: FastAPI, simulator: Simulator) -> None:
+    """People and phones."""
 
-    @app.get("/people")
+    @app.get("/people", tags=["handsets"])
     async def people() -> list[str]:
         """Characters that a person may be `like`."""
         return list(CHARACTERS)
 
-    @app.post("/people", status_code=201)
+    @app.post("/people", status_code=201, tags=["handsets"])
     async def place(person: Person) -> Person:
         """Give all handsets that match `number` to a person, before all who were there."""
         simulator.place(person)
         return person
 
-    @app.get("/handsets/{number}")
-    async def handset(number: str) -> dict[str, object]:
+    @app.get("/handsets/{number}", tags=["handsets"])
+    async def handset(number: str) -> HandsetView:
         """A phone's state, what waits for it, what it has received, who holds it."""
-        return _phone(simulator, number)
+        return HandsetView.of(simulator.handset(number))
 
-    @app.patch("/handsets/{number}")
-    async def switch(number: str, change: PhoneChange) -> dict[str, object]:
+    @app.patch("/handsets/{number}", tags=["handsets"])
+    async def switch(number: str, change: PhoneChange) -> HandsetView:
         """Switch a phone: on, off, full, ported, unknown or barred; `{number}` may be a pattern."""
         simulator.switch(number, change.state, change.for_s)
-        return _phone(simulator, number)
+        return HandsetView.of(simulator.handset(number))
 
-    @app.get("/handsets/{number}/person")
+    @app.get("/handsets/{number}/person", tags=["handsets"], responses=UNKNOWN)
     async def person(number: str) -> Person:
         """Who holds a handset."""
         held = simulator.handset(number).person
@@ -55,25 +53,13 @@ def handset_routes(app: FastAPI, simulator: Simulator) -> None:
             raise HTTPException(404, "nobody holds this handset")
         return held
 
-    @app.put("/handsets/{number}/person")
+    @app.put("/handsets/{number}/person", tags=["handsets"])
     async def give(number: str, person: Person) -> Person:
         """Give one handset to a person, e.g. `{"like": "obliging", "pace": 3}`."""
         simulator.handset(number).give_to(person)
         return person
 
-    @app.delete("/handsets/{number}/person", status_code=204)
+    @app.delete("/handsets/{number}/person", status_code=204, tags=["handsets"])
     async def take(number: str) -> None:
         """Give it back to whom the scenario says."""
         simulator.handset(number).give_to(None)
-
-
-def _phone(simulator: Simulator, number: str) -> dict[str, object]:
-    handset = simulator.handset(number)
-    person = handset.person
-    return {
-        "number": number,
-        "state": handset.state,
-        "waiting": len(simulator.smsc.subscribers.waiting(number)),
-        "parts": len(handset.parts),
-        "person": None if person is None else person.name,
-    }
