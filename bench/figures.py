@@ -58,6 +58,7 @@ ROWS = {
     "otp_capped": Row("OTP on a full bind of 50 PDU/s: p99", 50, "ms", most=True),
     "codec_encode": Row("codec against smpplib: encode submit_sm", 30, "×"),
     "codec_decode": Row("codec against smpplib: decode deliver_sm", 15, "×"),
+    "simulator": Row("smppsim: submit_sm with one receipt each, PDU log on, one core", 10_000, "/s"),
     "memory": Row("memory with 1,000,000 queued", 200, "MB RSS", most=True),
     "growth": Row("cost of a message at 1,000,000 stored against 10,000", 1.3, "×", most=True),
 }
@@ -134,6 +135,15 @@ def _codec(quick: bool) -> Measured:
     return {"codec_encode": (found["encode_ratio"], encode), "codec_decode": (found["decode_ratio"], decode)}
 
 
+def _simulator(quick: bool) -> Measured:
+    from bench import simulator
+
+    found = simulator.measure(20_000 if quick else 300_000)
+    later = simulator.measure(20_000 if quick else 300_000, receipt_delay=1.0)
+    told = f"{1e6 / found['submits_per_cpu_s']:.0f} µs of processor each; {found['rss_mb']:.0f} MB; "
+    return {"simulator": (found["submits_per_s"], told + f"receipts a second later: {later['submits_per_s']:,.0f}/s")}
+
+
 def _memory(quick: bool) -> Measured:
     from bench import memory
 
@@ -160,6 +170,7 @@ TASKS = {
     "otp-quiet": Task(("otp_idle", "otp_capped"), _otp_quiet, (360, 60)),
     "otp-saturated": Task(("otp_saturated", "bulk_kept"), _otp_saturated, (420, 75)),
     "codec": Task(("codec_encode", "codec_decode"), _codec, (60, 45)),
+    "simulator": Task(("simulator",), _simulator, (90, 30)),
     "memory": Task(("memory",), _memory, (180, 45)),
     "growth": Task(("growth",), _growth, (180, 60)),
 }

@@ -6,6 +6,7 @@ simulator send through it; `smsc` hands it the answers, binds and losses.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from engine.smpp.pdu import DataSm, DeliverSm, Disposition, disposition, encode
@@ -49,6 +50,8 @@ class Deliveries:
     def __init__(self, agenda: Agenda, stats: Stats) -> None:
         self._agenda = agenda
         self._stats = stats
+        self.ready = 0
+        """Deliveries of all sessions that wait for room in a window."""
 
     def send(self, delivery: Delivery, now: float) -> None:
         """Send now if a session has room, else when one has."""
@@ -57,9 +60,12 @@ class Deliveries:
         if session is not None:
             self._offer(session, delivery, now)
             return
-        if len(account.waiting) == account.waiting.maxlen:
-            self._stats.deliveries_dropped += 1
-        account.waiting.append(delivery)
+        self._keep(account.waiting, delivery)
+
+    def _keep(self, queue: deque[Delivery], delivery: Delivery) -> None:
+        """Append to a bounded queue; what falls out of it is counted."""
+        self._stats.deliveries_dropped += len(queue) == queue.maxlen
+        queue.append(delivery)
 
     def bound(self, account: Account, now: float) -> None:
         """A receiver has bound: what was parked or waited for one goes out."""
@@ -75,6 +81,7 @@ class Deliveries:
         """A session has ended: what it had not acknowledged goes to another one, oldest first."""
         orphans = [delivery for delivery, _ in session.outstanding.values()]
         orphans += session.ready
+        self.ready -= len(session.ready)
         session.outstanding.clear()
         session.ready.clear()
         for delivery in orphans:
@@ -102,10 +109,12 @@ class Deliveries:
             return
         window = account.link.deliver_window
         while session.ready and len(session.outstanding) < window:
+            self.ready -= 1
             self._write(session, session.ready.popleft(), now)
 
     def _offer(self, session: Session, delivery: Delivery, now: float) -> None:
         if session.ready or len(session.outstanding) >= delivery.account.link.deliver_window:
+            self.ready += 1
             session.ready.append(delivery)
         else:
             self._write(session, delivery, now)
@@ -149,7 +158,7 @@ class Deliveries:
         link = delivery.account.link
         if delivery.attempts > link.redeliver_times:
             self._stats.deliveries_parked += 1
-            delivery.account.parked.append(delivery)
+            self._keep(delivery.account.parked, delivery)
             return
         # The exponent is capped before it is applied: attempts may be in the thousands.
         pause = min(_LONGEST_PAUSE_S, link.redeliver_after_s * 2.0 ** min(delivery.attempts - 1, 16))

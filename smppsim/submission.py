@@ -172,7 +172,7 @@ class Submissions:
             self._stats.throttled += 1
             return Status.ESME_RTHROTTLED
         limit = behaviour.queue_limit
-        if len(self._agenda) >= self._undelivered or (
+        if len(self._agenda) + self._deliveries.ready >= self._undelivered or (
             limit is not None and account.pending[pdu.destination_addr] >= limit
         ):
             return Status.ESME_RMSGQFUL

@@ -239,6 +239,31 @@ async def test_what_is_on_its_way_is_bounded(autojump_clock: MockClock, nursery:
     assert len(simulator.smsc.messages) == 3
 
 
+async def test_a_client_that_submits_and_acknowledges_nothing_is_refused_before_memory_fills(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """H5: what waits for a window that never opens counts as on its way; when it opens, submits are taken again."""
+    simulator = Simulator(Scenario.model_validate({"bounds": {"undelivered": 30}}))
+    await nursery.start(simulator.run)
+    simulator.link(deliver_window=5)
+    client = await bound(simulator)
+    for _ in range(60):
+        await client.send(submit_sm())
+    await trio.testing.wait_all_tasks_blocked()
+    session = simulator.account("demo").sessions[0]
+    assert (simulator.stats.accepted < 35, len(session.outstanding)) == (True, 5)
+    receipts = 0
+    while receipts < simulator.stats.accepted:
+        header, pdu = await client.receive()
+        if isinstance(pdu, DeliverSm):
+            receipts += 1
+            await client.send(DeliverSmResp(), header.sequence_number)
+    await trio.testing.wait_all_tasks_blocked()
+    assert simulator.smsc.deliveries.ready == 0
+    await client.send(submit_sm())
+    assert RESPONSE in await answers(client, 1)
+
+
 # -- drops ----------------------------------------------------------------------------------------------------
 
 
