@@ -151,12 +151,18 @@ ROWS: Final[Mapping[str, Row]] = {
     "G7": Row("the machine slept", "the peer is asked first; then as G1 and B1"),
     "G8": Row("quiet hours across zones", "not built yet; codes are exempt"),
     "H1": Row("a connection that does not bind", "closed after the session init timer"),
-    "H2": Row("guessing passwords", "the same answer for a wrong id and a wrong password"),
-    "H3": Row("submit before bind", "ESME_RINVBNDSTS"),
-    "H4": Row("window or rate abused", "throttled; TCP pushes back"),
-    "H5": Row("a client that acknowledges nothing", "a window for each session; others go on"),
+    "H2": Row(
+        "guessing passwords",
+        "the same answer at the same time for a wrong id and a wrong password; ten a minute; an alarm",
+    ),
+    "H3": Row("submit before bind", "ESME_RINVBNDSTS; closed after the third"),
+    "H4": Row("window or rate abused", "throttled, then not read, so that TCP pushes back, then closed; memory flat"),
+    "H5": Row(
+        "a client that acknowledges nothing",
+        "a window for each session, redelivery with backoff, then parked; others go on",
+    ),
     "H6": Row("too many binds of one system_id", "refused"),
-    "H7": Row("a response of ours was lost", "the client's duplicate is taken as a new message"),
+    "H7": Row("a response of ours was lost", "the client's duplicate is a new message, unless the account opted in"),
 }
 
 
