@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 from engine.smpp.pdu import BindReceiver, BindTransceiver, EnquireLink, EnquireLinkResp, Outbind, Status, SubmitSmResp
 from smppsim.behaviour import Cut
 from smppsim.cli import app
+from smppsim.control import control_app
 from smppsim.faults import Drop, RefuseConnections
 from smppsim.simulator import Simulator
 from tests.smppsim_client import Client, submit_sm
@@ -149,8 +150,20 @@ async def test_the_simulator_calls_a_client_and_asks_it_to_bind(nursery: trio.Nu
     assert simulator.pdus[0].pdu == Outbind(b"SMPPSIM", b"*" * 8)
     await client.stream.aclose()
     await listener.aclose()
-    with pytest.raises(OSError, match="failed"):
-        await simulator.outbind("127.0.0.1", 1)
+
+
+async def test_a_client_is_called_over_the_control_api(simulator: Simulator) -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    transport = httpx2.ASGITransport(app=control_app(simulator))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:1") as http:
+        call = {"host": "127.0.0.1", "port": listener.socket.getsockname()[1], "password": "secret08"}
+        assert (await http.post("/outbind", json=call)).status_code == 204
+        with trio.fail_after(DEADLINE_S):
+            client = Client(await listener.accept())
+            assert (await client.receive())[1] == Outbind(b"SMPPSIM", b"secret08")
+        await client.stream.aclose()
+        await listener.aclose()
+        assert (await http.post("/outbind", json=call)).status_code == 409
 
 
 # -- a foreign client -----------------------------------------------------------------------------------------

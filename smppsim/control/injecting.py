@@ -71,6 +71,15 @@ class Receipt(Data):
     intermediate: bool = False
 
 
+class OutbindCall(Data):
+    """A client that listens, and what it is told."""
+
+    host: Annotated[str, Field(min_length=1, max_length=255)]
+    port: Annotated[int, Field(ge=1, le=65535)]
+    system_id: Annotated[str, Field(pattern=r"^[\x21-\x7e]{0,15}$")] = "SMPPSIM"
+    password: Annotated[str, Field(pattern=r"^[\x21-\x7e]{0,8}$", repr=False)] = ""
+
+
 def add_routes(app: FastAPI, simulator: Simulator) -> None:
     """Each goes out as soon as a receiver of the account is bound."""
 
@@ -99,6 +108,14 @@ def add_routes(app: FastAPI, simulator: Simulator) -> None:
             raise HTTPException(409, f"the message is {message.state} already")
         simulator.settle(message, **outcome.model_dump(exclude={"weight"}))
         return MessageView.of(message)
+
+    @app.post("/outbind", status_code=204, tags=["injecting"], responses=IMPOSSIBLE)
+    async def outbind(call: OutbindCall) -> None:
+        """Call a client that listens and ask it to bind as a receiver (3.4 section 2.2.1)."""
+        try:
+            await simulator.outbind(call.host, call.port, call.system_id, call.password)
+        except OSError:
+            raise HTTPException(409, f"nobody listens at {call.host}:{call.port}") from None
 
 
 def _message(simulator: Simulator, message_id: str) -> Message:

@@ -78,6 +78,8 @@ class AccountView(View):
     """Most submits that one session had unanswered."""
     waiting: int
     """deliver_sm that wait for a receiver."""
+    parked: int
+    """deliver_sm that were sent in vain too often; they go out when a receiver binds anew."""
 
     @classmethod
     def of(cls, account: Account) -> "AccountView":
@@ -90,6 +92,7 @@ class AccountView(View):
             most_sessions=account.most_sessions,
             widest_window=account.widest_window,
             waiting=len(account.waiting),
+            parked=len(account.parked),
         )
 
 
