@@ -116,15 +116,14 @@ def record(tx: Tx, events: Sequence[NewEvent], new_id: Callable[[str], str], now
                     event.subject_id,
                     event.sequence,
                     event.data,
-                    now,
                 )
             )
             for endpoint_id, types in heard_by:
                 if not types or event.type in types:
-                    owed.append((endpoint_id, position, application_id, event.subject_id, now))
+                    owed.append((endpoint_id, position, application_id, event.subject_id))
                     bells.add((application_id, endpoint_id))
-    tx.batch(_INSERT_EVENTS, rows)
-    tx.batch(_INSERT_DELIVERIES, owed)
+    tx.batch(_INSERT_EVENTS, rows, same_occurred_at=now)
+    tx.batch(_INSERT_DELIVERIES, owed, same_next_at=now)
     return sorted(bells)
 
 
@@ -136,10 +135,10 @@ def _listeners(tx: Tx, applications: list[str]) -> dict[str, list[tuple[str, fro
 
 
 def _advance(tx: Tx, application_id: str, count: int) -> int:
-    if not tx.run(_ADVANCE_FEED, application=application_id, count=count):
+    row = tx.one(_ADVANCE_FEED, application=application_id, count=count)
+    if row is None:
         tx.batch(_OPEN_FEED, [(application_id, 0)])
-        tx.run(_ADVANCE_FEED, application=application_id, count=count)
-    row = tx.one(_READ_FEED, application=application_id)
+        row = tx.one(_ADVANCE_FEED, application=application_id, count=count)
     assert row is not None
     return int(row[0])
 
@@ -166,12 +165,16 @@ _ADVANCE_FEED: Final = Statement(
         _feed.update()
         .where(_feed.c.application_id == bindparam("application"))
         .values(position=_feed.c.position + bindparam("count", type_=BigInteger()))
+        .returning(_feed.c.position)
     )
 )
-_READ_FEED: Final = Statement(
-    lambda _: select(_feed.c.position).where(_feed.c.application_id == bindparam("application"))
+_INSERT_EVENTS: Final = insert(
+    Event,
+    same=("occurred_at",),
+    **column_kinds(Event, "application_id", "position", "id", "type", "subject_id", "sequence", "data"),
 )
-_INSERT_EVENTS: Final = insert(Event, **column_kinds(Event))
 _INSERT_DELIVERIES: Final = insert(
-    WebhookDelivery, endpoint_id=str, position=int, application_id=str, subject_id=str, next_at=int
+    WebhookDelivery,
+    same=("next_at",),
+    **column_kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id"),
 )

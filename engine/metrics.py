@@ -11,6 +11,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from engine.path_metrics import PathCounter, PathHistogram
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BIND_STATES: Final = ("closed", "connecting", "open", "bound", "draining", "refused")
 
@@ -29,13 +31,13 @@ class Metrics:
     oldest_queued: Gauge
     # Out: lane, account, route
     submitted: Counter
-    accept_to_wire: Histogram
+    accept_to_wire: PathHistogram
     expired: Counter  # lane
     # The wire: account, bind
     on_wire: Gauge
     window: Gauge
-    response_time: Histogram
-    responses: Counter  # account, bind, status
+    response_time: PathHistogram
+    responses: PathCounter  # account, bind, status
     late_responses: Counter
     throttled: Counter  # account
     pace: Gauge  # account
@@ -85,20 +87,25 @@ class Metrics:
         def histogram(name: str, what: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"sceau_{name}", what, labels, registry=registry, buckets=buckets)
 
+        def on_path(name: str, what: str, *labels: str) -> PathHistogram:
+            return PathHistogram(f"sceau_{name}", what, labels, registry, _FAST)
+
         out, wire = ("lane", "account", "route"), ("account", "bind")
         return cls(
             registry=registry,
             queued=gauge("messages_queued", "Messages waiting to be sent.", "lane"),
             oldest_queued=gauge("messages_oldest_queued_seconds", "Age of the oldest waiting message.", "lane"),
             submitted=counter("submits", "submit_sm handed to the socket.", *out),
-            accept_to_wire=histogram(
-                "accept_to_wire_seconds", "From a message's acceptance to its first submit_sm.", _FAST, *out
+            accept_to_wire=on_path(
+                "accept_to_wire_seconds", "From a message's acceptance to its first submit_sm.", *out
             ),
             expired=counter("expired_before_send", "Messages whose life ended in the queue.", "lane"),
             on_wire=gauge("on_wire", "submit_sm without an answer.", *wire),
             window=gauge("window", "How many submit_sm may be without an answer.", *wire),
-            response_time=histogram("response_seconds", "From submit_sm to its response.", _FAST, *wire),
-            responses=counter("responses", "submit_sm_resp by command_status.", *wire, "status"),
+            response_time=on_path("response_seconds", "From submit_sm to its response.", *wire),
+            responses=PathCounter(
+                "sceau_responses", "submit_sm_resp by command_status.", (*wire, "status"), registry
+            ),
             late_responses=counter("late_responses", "Responses after their deadline.", *wire),
             throttled=counter("throttled", "Cuts of the rate after throttling or congestion.", "account"),
             pace=gauge("pace", "PDUs a second now allowed.", "account"),

@@ -108,14 +108,13 @@ def moved(metrics: Metrics) -> Callable[[Sequence[Tally]], None]:
         doubts: Tallied[tuple[int, str]] = Tallied()
         ends: Tallied[tuple[int, str, str]] = Tallied()
         for tally in tallies:
-            for raised in tally.raised:
-                account = tally.account or ""
-                if raised.type == "message.in_doubt":
-                    doubts[tally.lane, account] += 1
-                elif raised.state in _ENDED:
-                    ends[tally.lane, account, raised.state] += 1
+            for raised_type, _sequence, state in tally.raised:
+                if state in _ENDED:
+                    ends[tally.lane, tally.account or "", state] += 1
                     if tally.reason == "expired_before_send":
                         metrics.expired.labels(LANE_NAMES[tally.lane]).inc()
+                elif raised_type == "message.in_doubt":
+                    doubts[tally.lane, tally.account or ""] += 1
         for (lane, account), number in doubts.items():
             metrics.in_doubt.labels(LANE_NAMES[lane], account).inc(number)
         for (lane, account, state), number in ends.items():

@@ -87,6 +87,8 @@ _BY_VALUE: Final = (
     MessageState.SKIPPED,
 )
 
+_VALUE_OF: Final = {state: bytes((value,)) for value, state in enumerate(_BY_VALUE)}
+
 _BY_STAT: Final[dict[bytes, MessageState]] = {
     stat: state
     for state, stats in {
@@ -135,25 +137,9 @@ def read_receipt(pdu: DeliverSm | DataSm, *, text_only: bool = False) -> Receipt
     """
     kind = pdu.esm_class & TYPE_MASK
     if kind == RECEIPT:
-        # A plain receipt text and nothing else, as most are.
-        if not pdu.tlvs and not pdu.esm_class & UDHI and isinstance(pdu, DeliverSm):
-            match = _APPENDIX_B.fullmatch(pdu.short_message)
-            if match is not None:
-                state = _BY_STAT.get(match[4])
-                if state is not None:
-                    smsc_id = match[1].decode()
-                    return Receipt(
-                        smsc_id,
-                        state,
-                        STATE_RANK[state] > 3,
-                        match[5].decode(),
-                        match[4].decode(),
-                        None,
-                        match[2].decode(),
-                        match[3].decode(),
-                        (),
-                        (smsc_id,),
-                    )
+        plain = _plainly(pdu)
+        if plain is not None:
+            return plain
         return _read(pdu, _fields_of(pdu), intermediate=False)
     if kind == INTERMEDIATE:
         return _read(pdu, _fields_of(pdu), intermediate=True)
@@ -165,6 +151,30 @@ def read_receipt(pdu: DeliverSm | DataSm, *, text_only: bool = False) -> Receipt
             if fields.get(b"id") and b"stat" in fields:
                 return _read(pdu, fields, intermediate=False, odd=("text_only",))
     return None
+
+
+def _plainly(pdu: DeliverSm | DataSm) -> Receipt | None:
+    """The receipt as most are: the text of appendix B, and parameters that say the same or nothing; else None."""
+    if pdu.esm_class & UDHI or not isinstance(pdu, DeliverSm):
+        return None
+    match = _APPENDIX_B.fullmatch(pdu.short_message)
+    if match is None:
+        return None
+    octets, submitted, done, stat, err = match.groups()
+    state = _BY_STAT.get(stat)
+    if state is None:
+        return None
+    for tag, value in pdu.tlvs:
+        if tag == Tag.RECEIPTED_MESSAGE_ID:
+            if value != octets and value != octets + b"\0":
+                return None
+        elif tag != Tag.MESSAGE_STATE or value != _VALUE_OF[state]:
+            return None
+    smsc_id = octets.decode()
+    final = state in FINAL_STATES
+    return Receipt(
+        smsc_id, state, final, err.decode(), stat.decode(), None, submitted.decode(), done.decode(), (), (smsc_id,)
+    )
 
 
 def _plain_text(octets: bytes, data_coding: int) -> bytes:

@@ -20,6 +20,10 @@ try:  # The wheel's SQLite has the WAL-reset fix of 3.51.3, which Debian's inter
 except ImportError:  # pragma: no cover - platforms without the wheel
     _sqlite = sqlite3
 
+# The drivers look for a way to adapt each None before they bind it as NULL, which takes five times as long as finding one.
+for _driver in {sqlite3, _sqlite}:
+    _driver.register_adapter(type(None), {None: None}.get)
+
 WAL_RESET_FIXED: Final = (3, 51, 3)
 _SQLITE_PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
@@ -126,7 +130,7 @@ def _open_sqlite(path: str, *, read_only: bool) -> Any:
         )
     if path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-    connection = _sqlite.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection = _sqlite.connect(path, isolation_level=None, check_same_thread=False, cached_statements=1024)
     for pragma in _SQLITE_PRAGMAS:
         connection.execute(pragma)
     if sqlite_version() >= WAL_RESET_FIXED:

@@ -4,6 +4,7 @@ A batch is the table `given` of a statement: rows of VALUES on SQLite (five time
 JSON parameter on PostgreSQL. Building is done here; running is `transaction.Tx`'s job.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
@@ -15,6 +16,7 @@ from sqlalchemy import (
     FromClause,
     Select,
     Text,
+    bindparam,
     column,
     func,
     literal_column,
@@ -24,18 +26,19 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.types import TypeEngine
 
 from engine.store.moves import Moves
 
+NO_WORDS: Final[Mapping[str, str]] = {}
 DialectName = Literal["sqlite", "postgresql"]
 
 _COMPILERS: Final = {
     "sqlite": sqlite.dialect(paramstyle="qmark"),
     "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
 }
-# A batch of another size is several of these: so few texts, so few prepared statements, however batches vary.
-_SLICES: Final = (64, 32, 16, 8, 4, 2, 1)
+# A SQLite batch is filled up to one of these sizes with empty rows: so few texts and prepared statements, however batches
+# vary, and one execution each, since every one gives the interpreter lock away and must win it back from trio's thread.
+_SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 50, 64, 80, 100, 128, 160, 200)
 
 
 @dataclass(slots=True)
@@ -46,7 +49,10 @@ class Dialect:
     batch: dict[str, type[str] | type[int]] | None = None
 
     def given(self, **columns: type[str] | type[int]) -> FromClause:
-        """Return the batch of the statement as a table `given` with these columns, in order; once a statement."""
+        """Return the batch of the statement as a table `given` with these columns, in order; once a statement.
+
+        The first column is never NULL: that is how the empty rows that fill up a SQLite batch are told from others.
+        """
         self.batch = dict(columns)
         return table(
             "given", *[column(name, BigInteger() if kind is int else Text()) for name, kind in columns.items()]
@@ -88,13 +94,14 @@ class Compiled:
     A batch statement is `head` (SQLite) or `unfolding` (PostgreSQL), then `words` or `every`.
     """
 
-    __slots__ = ("_heads", "_texts", "batch", "every", "words")
+    __slots__ = ("_heads", "_texts", "batch", "every", "width", "words")
 
     def __init__(self, construct: ClauseElement, dialect: Dialect) -> None:
         construct = _written_out(construct)
         self.words = Words(construct, dialect.name)
         self.every: Words | None = None
         self.batch = dialect.batch
+        self.width = len(dialect.batch or ())
         self._heads: dict[int, str] = {}
         self._texts: dict[tuple[bool, int], str] = {}
         if isinstance(construct, Select) and dialect.name == "sqlite":
@@ -112,12 +119,15 @@ class Compiled:
         return made
 
     def head(self, rows: int) -> str:
-        """Return the `WITH given (…) AS (VALUES …)` of a SQLite batch of so many rows."""
+        """Return the `WITH given (…) AS (SELECT … FROM (VALUES …))` of a SQLite batch of so many rows."""
         made = self._heads.get(rows)
         if made is None:
             assert self.batch is not None
             row = "(" + ", ".join("?" * len(self.batch)) + ")"
-            made = self._heads[rows] = f"WITH given({self._columns()}) AS (VALUES {', '.join([row] * rows)}) "
+            values = f"(VALUES {', '.join([row] * rows)})"
+            made = self._heads[rows] = (
+                f"WITH given({self._columns()}) AS (SELECT * FROM {values} WHERE column1 IS NOT NULL) "  # noqa: S608
+            )
         return made
 
     def _columns(self) -> str:
@@ -149,12 +159,13 @@ def _written_out(construct: ClauseElement) -> ClauseElement:
 
 
 def slices(count: int) -> Iterator[tuple[int, int]]:
-    """Yield (start, size) of the pieces into which a SQLite batch of `count` rows is cut."""
+    """Yield (start, size) of the statements that take a SQLite batch of `count` rows; the last may have room left."""
+    most = _SIZES[-1]
     start = 0
-    for size in _SLICES:
-        while count - start >= size:
-            yield start, size
-            start += size
+    while count - start > most:
+        yield start, most
+        start += most
+    yield start, _SIZES[bisect_left(_SIZES, count - start)]
 
 
 class Statement:
@@ -238,29 +249,47 @@ def move(
     return Move(Statement(update), Statement(winners), places)
 
 
-def insert(model: Any, **given: type[str] | type[int]) -> Statement:
-    """Build the insert of a batch of whole rows: one statement."""
+def insert(
+    model: Any, same: Sequence[str] = (), words: Mapping[str, str] = NO_WORDS, **given: type[str] | type[int]
+) -> Statement:
+    """Build the insert of a batch of rows: one statement.
 
-    def build(dialect: Dialect) -> Any:
-        rows = dialect.given(**given)
-        return model.__table__.insert().from_select(
-            list(given), select(*[rows.c[name] for name in given]), include_defaults=False
-        )
-
-    return Statement(build)
+    The columns of `same` have one value for the whole batch, given as `same_<column>`, and those of `words` a constant
+    of ours: what does not vary is not bound again for each row.
+    """
+    return Statement(lambda dialect: inserted(dialect, model, same, words, given))
 
 
-def insert_new(model: Any, **given: type[str] | type[int]) -> Statement:
+def insert_new(
+    model: Any, same: Sequence[str] = (), words: Mapping[str, str] = NO_WORDS, **given: type[str] | type[int]
+) -> Statement:
     """Build the insert of a batch whose rows may exist already: those stay as they are."""
+    return Statement(lambda dialect: inserted(dialect, model, same, words, given).on_conflict_do_nothing())
 
-    def build(dialect: Dialect) -> Any:
-        rows = dialect.given(**given)
-        make: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-        # SQLite's parser needs a WHERE between SELECT and ON CONFLICT.
-        source = select(*[rows.c[name] for name in given]).where(literal_column("1") == literal_column("1"))
-        return make(model.__table__).from_select(list(given), source, include_defaults=False).on_conflict_do_nothing()
 
-    return Statement(build)
+def inserted(
+    dialect: Dialect,
+    model: Any,
+    same: Sequence[str],
+    words: Mapping[str, str],
+    given: Mapping[str, type[str] | type[int]],
+) -> Any:
+    """Return the construct of such an insert, in the database's own form, for an ON CONFLICT of one's own."""
+    rows = dialect.given(**given)
+    make: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
+    values = [
+        *[rows.c[name] for name in given],
+        *[same_for_all(model, name) for name in same],
+        *[literal_column(f"'{word}'") for word in words.values()],
+    ]
+    # SQLite's parser needs a WHERE between SELECT and ON CONFLICT.
+    source = select(*values).where(literal_column("1") == literal_column("1"))
+    return make(model.__table__).from_select([*given, *same, *words], source, include_defaults=False)
+
+
+def same_for_all(model: Any, name: str) -> BindParameter[Any]:
+    """Return the parameter `same_<column>`: a column's value that a whole batch shares."""
+    return bindparam(f"same_{name}", type_=model.__table__.c[name].type)
 
 
 def is_one_of(column: ColumnElement[Any], names: Sequence[str]) -> ColumnElement[bool]:
@@ -277,10 +306,8 @@ def _all(conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
     return joined
 
 
-def column_kinds(model: type[Any]) -> dict[str, type[str] | type[int]]:
-    """Return a model's columns and their kinds, in order, as `given` takes them."""
-    kinds: dict[str, type[str | int]] = {}
-    for one in model.__table__.c:
-        kind: TypeEngine[Any] = one.type
-        kinds[one.name] = int if isinstance(kind, BigInteger) else str
-    return kinds
+def column_kinds(model: Any, *names: str) -> dict[str, type[str] | type[int]]:
+    """Return these columns of a model, or all in order, with their kinds, as `given` takes them."""
+    columns = model.__table__.c
+    wanted = [columns[name] for name in names] if names else columns
+    return {one.name: int if isinstance(one.type, BigInteger) else str for one in wanted}

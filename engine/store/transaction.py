@@ -6,6 +6,7 @@ make it.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 from engine.store.statements import SQLITE, Compiled, Dialect, Move, Statement, Words, slices
@@ -19,14 +20,26 @@ def is_of_database(error: BaseException) -> bool:
     return any(kind.__name__ == "OperationalError" for kind in type(error).__mro__)
 
 
+class GuardLost(BaseException):
+    """Some rows of a guarded move were no longer in the state expected, and only a careful transaction can tell which.
+
+    No `Exception`: whoever handles the failure of a piece of a transaction must not take this for one.
+    """
+
+
 class Tx:
-    """One open transaction on a driver's connection."""
+    """One open transaction on a driver's connection.
 
-    __slots__ = ("_cursor", "after_commit", "dialect")
+    A SQLite update cannot tell which rows lost their guard. Nearly always none did: only a `careful` transaction asks
+    beforehand, any other raises `GuardLost`, is rolled back whole and runs again as a careful one.
+    """
 
-    def __init__(self, connection: Any, dialect: Dialect) -> None:
+    __slots__ = ("_cursor", "after_commit", "careful", "dialect")
+
+    def __init__(self, connection: Any, dialect: Dialect, *, careful: bool = False) -> None:
         self._cursor = connection.cursor()
         self.dialect = dialect
+        self.careful = careful
         self.after_commit: list[Callable[[], None]] = []
 
     def tell(self, what: Callable[[], None]) -> None:
@@ -76,17 +89,13 @@ class Tx:
             return set()
         if self.dialect is not SQLITE:
             return _keys(self.joined(move.update, rows, **values), range(len(move.places)))
-        cursor = self._cursor
-        cursor.execute("SAVEPOINT moving")
-        if self.batch(move.update, rows, **values) == len(rows):
-            cursor.execute("RELEASE moving")
+        if not self.careful:
+            if self.batch(move.update, rows, **values) < len(rows):
+                raise GuardLost
             return _keys(rows, move.places)
-        # Some lost their guard, which an update cannot tell of on SQLite: ask first, then move again.
-        cursor.execute("ROLLBACK TO moving")
         winners = self.joined(move.winners, rows, **values)
         if winners:
             self.batch(move.update, rows, **values)
-        cursor.execute("RELEASE moving")
         return _keys(winners, range(len(move.places)))
 
     def apart(self, job: Callable[[], T]) -> T:
@@ -121,7 +130,8 @@ class Tx:
             return
         others = words.in_order(values)
         for start, size in slices(len(rows)):
-            flat = [value for row in rows[start : start + size] for value in row]
+            flat = list(chain.from_iterable(rows[start : start + size]))
+            flat += [None] * (size * compiled.width - len(flat))
             yield compiled.text(words, size), flat + others
 
     def _rows(self, compiled: Compiled) -> list[Row]:

@@ -19,7 +19,7 @@ from engine.errors import CommitUnknown, StoreUnavailable
 from engine.store.checkpoints import LONGEST_LOG, Checkpointer
 from engine.store.connections import Database
 from engine.store.statements import POSTGRESQL
-from engine.store.transaction import Tx
+from engine.store.transaction import GuardLost, Tx
 
 T = TypeVar("T")
 Outcome = outcome.Value[Any] | outcome.Error
@@ -176,11 +176,14 @@ class GroupWriter:
 def run_group(connection: Any, database: Database, jobs: Sequence[Callable[[Any], Any]]) -> Sequence[Outcome]:
     """Run `jobs` in one transaction and commit it; return one outcome each.
 
-    First all together; if one raises, all again with a savepoint each, so that a failure stays alone. Raises
-    `StoreUnavailable` when the transaction could not be committed for certain, `CommitUnknown` when nobody can tell.
+    First all together; if one raises or loses a guard, all again, carefully and with a savepoint each, so that a
+    failure stays alone. Raises `StoreUnavailable` when the transaction could not be committed for certain,
+    `CommitUnknown` when nobody can tell.
     """
     try:
         return _attempt(connection, database, jobs, apart=False)
+    except GuardLost:
+        pass
     except _SplitGroupError as split:
         if len(jobs) == 1:
             return [outcome.Error(split.cause)]
@@ -199,7 +202,7 @@ def _attempt(
     connection: Any, database: Database, jobs: Sequence[Callable[[Any], Any]], *, apart: bool
 ) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    tx = Tx(connection, database.dialect)
+    tx = Tx(connection, database.dialect, careful=apart)
     _say(connection, database, database.begin())
     try:
         for job in jobs:

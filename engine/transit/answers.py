@@ -75,9 +75,9 @@ class AccountRules:
 
 def apply_answers(
     tx: Tx, tallies: Mapping[str, Tally], answers: Sequence[Answer], rules: AccountRules, now: int
-) -> list[tuple[str, str]]:
-    """Apply answers to loaded tallies and write their parts; return the (account, key) pairs that are now known."""
-    moves: list[tuple[str, int, int, str, int | None, str | None, int]] = []
+) -> list[str]:
+    """Apply answers to loaded tallies and write their parts; return the keys that are now known."""
+    moves: list[tuple[str, int, int, str, int | None, str]] = []
     keys: list[KeyRow] = []
     heard: list[tuple[Answer, Disposition]] = []
     for answer in answers:
@@ -88,20 +88,20 @@ def apply_answers(
         meaning = meaning_of(answer.status, rules.statuses, nacked=answer.nacked)
         to = "accepted" if meaning is Disposition.OK else "refused"
         heard.append((answer, meaning))
-        moves.append((token.message_id, token.number, token.attempt, to, answer.status, answer.smsc_id or None, now))
+        moves.append((token.message_id, token.number, token.attempt, to, answer.status, answer.smsc_id))
         if to == "accepted":
-            part = (token.message_id, token.number, token.attempt, tally.application_id, now)
-            keys += [(rules.name, key, *part) for key in submit_keys(answer.smsc_id, rules.id_style)]
+            part = (token.message_id, token.number, token.attempt, tally.application_id)
+            keys += [(key, *part) for key in submit_keys(answer.smsc_id, rules.id_style)]
     # A part that a receipt has settled already, or that this batch settled before an unknown commit, stays as it is.
-    moved = queue.move_parts(tx, moves)
+    moved = queue.move_parts(tx, moves, now)
     retry = rules.retry
     for answer, meaning in heard:
         token = answer.token
         if (token.message_id, token.number, token.attempt) in moved:
             part_of_it = token.number, token.attempt
             answered(tallies[token.message_id], part_of_it, meaning, answer.status, now, retry)
-    put_keys(tx, keys)
-    return [(row[0], row[1]) for row in keys]
+    put_keys(tx, rules.name, keys, now)
+    return [row[0] for row in keys]
 
 
 def apply_silence(
@@ -123,19 +123,19 @@ def apply_silence(
 
 def put_second_ids(
     tx: Tx, seconds: Sequence[tuple[InFlight, str]], rules: AccountRules, now: int
-) -> list[tuple[str, str]]:
-    """Store the further ids of submits that were answered twice (B16); return the (account, key) pairs now known."""
+) -> list[str]:
+    """Store the further ids of submits that were answered twice (B16); return the keys that are now known."""
     if not seconds:
         return []
     tallies = queue.load(tx, [token.message_id for token, _ in seconds])
     keys = [
-        (rules.name, key, token.message_id, token.number, token.attempt, tallies[token.message_id].application_id, now)
+        (key, token.message_id, token.number, token.attempt, tallies[token.message_id].application_id)
         for token, smsc_id in seconds
         if token.message_id in tallies
         for key in submit_keys(smsc_id, rules.id_style)
     ]
-    put_keys(tx, keys)
-    return [(row[0], row[1]) for row in keys]
+    put_keys(tx, rules.name, keys, now)
+    return [row[0] for row in keys]
 
 
 def refused_senders(tallies: Mapping[str, Tally], answers: Sequence[Answer]) -> frozenset[str]:

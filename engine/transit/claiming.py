@@ -13,7 +13,7 @@ from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments,
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.books import Books
-from engine.transit.queue import Claimable, OnWire
+from engine.transit.queue import Carrier, Claimable, OnWire, PartOnWire
 from engine.transit.references import LiveReferences
 from engine.transit.routing import SenderForm
 from engine.transit.settling import SECOND, overdue
@@ -126,7 +126,7 @@ class Claim:
         rows = queue.claimable(tx, self.lane, self.plan, self.application_id, min(self.most, self.room))
         claimed.emptied = len(rows) < min(self.most, self.room)
         marks: list[OnWire] = []
-        parts: list[tuple[object, ...]] = []
+        parts: list[PartOnWire] = []
         expired: list[str] = []
         failed: dict[str, str] = {}
         crowded: list[str] = []
@@ -148,21 +148,17 @@ class Claim:
                 continue
             room -= len(submits)
             claimed.submits.append(submits)
-            marks.append(
-                OnWire(
-                    row.id, total, total if row.resend is None else row.open_parts, len(submits), self.wording.account,
-                    self.wording.bind, self.run, reference, int(self.simulated), self.now,
-                )
-            )  # fmt: skip
-            wording = self.wording
+            marks.append(OnWire(row.id, total, total if row.resend is None else row.open_parts, len(submits), reference))
+            digest = self.wording.digest
             parts += [
-                (
-                    row.id, token.number, token.attempt, row.application_id, wording.account, wording.bind, self.run,
-                    "on_wire", wording.digest(user_data(submit)[0]), self.now,
-                )
+                PartOnWire(row.id, token.number, token.attempt, digest(user_data(submit)[0]))
                 for token, submit in submits
-            ]  # fmt: skip
-        marked = queue.mark(tx, marks, parts)
+            ]
+        wording = self.wording
+        carrier = Carrier(
+            self.application_id, wording.account, wording.bind, self.run, int(self.simulated), self.now
+        )
+        marked = queue.mark(tx, marks, parts, carrier)
         if len(marked) < len(marks):
             claimed.submits = [submits for submits in claimed.submits if submits[0][0].message_id in marked]
             for mark in marks:

@@ -183,7 +183,7 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     known = apply_answers(tx, tallies, batch.answers, rules, now)
     known += put_second_ids(tx, batch.second_ids, rules, now)
     doubted = apply_silence(tx, tallies, batch.silent, now, desk.classes)
-    early = awaiting(tx, known)
+    early = awaiting(tx, rules.name, known)
     receipts = [arrival.receipt for arrival in batch.arrivals if arrival.receipt is not None]
     applied = orphans = 0
     if early or receipts:
@@ -195,7 +195,7 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
             arrived = {one.row_id for one in receipts}
             early += [one.receipt for one in reconciled if one.receipt.row_id not in arrived]
             # Receipts of the same ids that came earlier were ambiguous then.
-            older = awaiting(tx, [(rules.name, key) for one in reconciled for key in one.receipt.keys])
+            older = awaiting(tx, rules.name, [key for one in reconciled for key in one.receipt.keys])
             found += find(tx, rules.name, older, now, waited=len(older)) + reconciled
             early += older
         tallies |= queue.load(tx, [one.message_id for one in found if one.message_id not in tallies])

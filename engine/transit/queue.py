@@ -9,13 +9,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, case, literal_column, null, select, tuple_
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BigInteger, bindparam, case, func, literal_column, null, select, tuple_
 
 from engine.events import MESSAGE_EVENTS, NewEvent, record
 from engine.phones import mask
 from engine.store.moves import MESSAGE, PART
-from engine.store.statements import Dialect, Statement, column_kinds, insert, is_one_of, move
+from engine.store.statements import Dialect, Statement, column_kinds, insert, inserted, is_one_of, move, same_for_all
 from engine.store.tables import Message, Part
 from engine.store.transaction import Tx
 from engine.transit.settling import TALLY_COLUMNS, Tally, tally_of
@@ -81,10 +80,25 @@ class OnWire(NamedTuple):
     parts: int
     open_parts: int
     unanswered: int
+    concat_reference: int | None
+
+
+class PartOnWire(NamedTuple):
+    """One of its parts, in the order of the insert's given columns."""
+
+    message_id: str
+    number: int
+    attempt: int
+    text_digest: str
+
+
+class Carrier(NamedTuple):
+    """What all messages of one claim have in common: through which bind of which account, in which run, and when."""
+
+    application_id: str
     account: str
     bind: str
     run: str
-    concat_reference: int | None
     simulated: int
     sent_at: int
 
@@ -117,14 +131,17 @@ def claimable(tx: Tx, lane: int, route: str, application_id: str, limit: int) ->
     return [Claimable(*row) for row in rows]
 
 
-def mark(tx: Tx, messages: Sequence[OnWire], parts: Sequence[tuple[Any, ...]]) -> set[str]:
-    """Mark messages *on wire* with their parts (rows of `PART_COLUMNS`); return the ids marked.
+def mark(tx: Tx, messages: Sequence[OnWire], parts: Sequence[PartOnWire], carrier: Carrier) -> set[str]:
+    """Mark messages of one application *on wire* with their parts; return the ids marked.
 
     Whoever lost the guard (canceled or expired meanwhile) is not marked and must not be written to the socket.
     """
-    marked = tx.move(MARK, messages)
+    application_id, account, bind, run, simulated, sent_at = carrier
+    same = {"same_account": account, "same_bind": bind, "same_run": run, "same_sent_at": sent_at}
+    marked = tx.move(MARK, messages, same_simulated=simulated, **same)
     if marked:
-        tx.batch(_PUT_PARTS, parts if len(marked) == len(messages) else [row for row in parts if row[0] in marked])
+        kept = parts if len(marked) == len(messages) else [part for part in parts if part.message_id in marked]
+        tx.batch(_PUT_PARTS, kept, same_application_id=application_id, **same)
     return marked
 
 
@@ -197,14 +214,14 @@ def release(tx: Tx, ids: Sequence[str], reason: str) -> set[str]:
     return released
 
 
-def move_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, int | None, str | None, int]]) -> set[Any]:
-    """Write the answers of parts: rows of (message, number, attempt, to, status, smsc_id, at); return those moved."""
-    return tx.move(_ANSWER_PARTS, moves)
+def move_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, int | None, str]], now: int) -> set[Any]:
+    """Write the answers of parts: rows of (message, number, attempt, to, status, smsc_id); return those moved."""
+    return tx.move(_ANSWER_PARTS, moves, same_answered_at=now)
 
 
-def settle_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, str, str, int | None]]) -> None:
-    """Write the receipts of parts: rows of (message, number, attempt, to, receipt_state, receipt_error, at)."""
-    tx.move(_SETTLE_PARTS, moves)
+def settle_parts(tx: Tx, moves: Sequence[tuple[str, int, int, str, str, str]], now: int) -> None:
+    """Write the receipts of parts: rows of (message, number, attempt, to, receipt_state, receipt_error)."""
+    tx.move(_SETTLE_PARTS, moves, same_final_at=now)
 
 
 def parts_of(tx: Tx, ids: Sequence[str]) -> list[tuple[str, int, int, str]]:
@@ -216,12 +233,7 @@ def parts_of(tx: Tx, ids: Sequence[str]) -> list[tuple[str, int, int, str]]:
 
 # Statements.
 
-_QUEUED_COLUMNS: Final = {name: column_kinds(Message)[name] for name in NewMessage._fields}
-_ENQUEUE: Final = insert(Message, **_QUEUED_COLUMNS)
-
-PART_COLUMNS: Final = (
-    "message_id", "number", "attempt", "application_id", "account", "bind", "run", "state", "text_digest", "sent_at",
-)  # fmt: skip
+_ENQUEUE: Final = insert(Message, **column_kinds(Message, *NewMessage._fields))
 
 
 def _build_claimable(dialect: Dialect) -> Any:
@@ -258,7 +270,7 @@ def _build_load(dialect: Dialect) -> Any:
 def _store_statement(*changed: str) -> Statement:
     def build(dialect: Dialect) -> Any:
         kinds: dict[str, type[str | int]] = {"id": str, "was": str}
-        kinds |= {name: column_kinds(Message)[name] for name in changed}
+        kinds |= column_kinds(Message, *changed)
         given = dialect.given(**kinds)
         values: dict[str, Any] = {name: given.c[name] for name in changed}
         if "final_at" in changed:
@@ -270,11 +282,9 @@ def _store_statement(*changed: str) -> Statement:
 
 
 def _build_put_parts(dialect: Dialect) -> Any:
-    kinds = {name: column_kinds(Part)[name] for name in PART_COLUMNS}
-    given = dialect.given(**kinds)
-    make: Any = sqlite.insert if dialect.name == "sqlite" else postgresql.insert
-    source = select(*[given.c[name] for name in PART_COLUMNS]).where(literal_column("1") == literal_column("1"))
-    query = make(_part).from_select(list(PART_COLUMNS), source, include_defaults=False)
+    same = ("application_id", "account", "bind", "run", "sent_at")
+    given = column_kinds(Part, *PartOnWire._fields)
+    query = inserted(dialect, Part, same, {"state": "on_wire"}, given)
     # A throttled or unsent part goes out again under the same attempt: its row is taken up again.
     return query.on_conflict_do_update(
         index_elements=["message_id", "number", "attempt"],
@@ -337,9 +347,10 @@ MARK: Final = move(
     Message,
     expected=("queued",),
     to="on_wire",
-    given={name: column_kinds(Message)[name] for name in OnWire._fields},
+    given=column_kinds(Message, *OnWire._fields),
     values=lambda columns, given: {
         **{name: given.c[name] for name in OnWire._fields[1:]},
+        **{name: same_for_all(Message, name) for name in ("account", "bind", "run", "simulated", "sent_at")},
         "attempts": columns.attempts + 1,
         "resend": null(),
         "due_at": null(),
@@ -361,39 +372,24 @@ _ANSWER_PARTS: Final = move(
     PART,
     Part,
     expected=("on_wire", "in_doubt"),
-    given={
-        "message_id": str,
-        "number": int,
-        "attempt": int,
-        "to": str,
-        "status": int,
-        "smsc_id": str,
-        "answered_at": int,
-    },
+    given={"message_id": str, "number": int, "attempt": int, "to": str, "status": int, "smsc_id": str},
     matched_on=_PART_KEY,
     values=lambda _, given: {
         "status": given.c.status,
-        "smsc_id": given.c.smsc_id,
-        "answered_at": given.c.answered_at,
+        "smsc_id": func.nullif(given.c.smsc_id, literal_column("''")),
+        "answered_at": same_for_all(Part, "answered_at"),
     },
 )
 _SETTLE_PARTS: Final = move(
     PART,
     Part,
     expected=("accepted", "in_doubt", "unknown", "superseded"),
-    given={
-        "message_id": str,
-        "number": int,
-        "attempt": int,
-        "to": str,
-        "receipt_state": str,
-        "receipt_error": str,
-        "final_at": int,
-    },
+    given={"message_id": str, "number": int, "attempt": int, "to": str, "receipt_state": str, "receipt_error": str},
     matched_on=_PART_KEY,
     values=lambda _, given: {
         "receipt_state": given.c.receipt_state,
         "receipt_error": given.c.receipt_error,
-        "final_at": given.c.final_at,
+        # What only proves that the submit arrived is not the part's end.
+        "final_at": case((given.c.to != literal_column("'accepted'"), same_for_all(Part, "final_at"))),
     },
 )

@@ -51,8 +51,8 @@ class Found(NamedTuple):
     part_state: str
 
 
-KeyRow = tuple[str, str, str, int, int, str, int]
-PartMove = tuple[str, int, int, str, str, str, int | None]
+KeyRow = tuple[str, str, int, int, str]
+PartMove = tuple[str, int, int, str, str, str]
 
 
 def find(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], now: int, *, waited: int = 0) -> list[Found]:
@@ -118,15 +118,20 @@ def apply_receipts(
         if to is not None:
             states[key] = to
             siblings[one.message_id][(one.number, one.attempt)] = to
-            moves.append((*key, to, receipt.state, receipt.error, None if to == "accepted" else now))
+            moves.append((*key, to, receipt.state, receipt.error))
         applied += effect == "applied"
         if receipt.row_id in stored:
             freed.append((receipt.row_id, tally.application_id, *key, effect))
             freed_keys += [(account, name, receipt.row_id) for name in receipt.keys]
         else:
-            rows.append(_row(receipt, account, tally.application_id, one, effect))
-    queue.settle_parts(tx, _last_of_each(moves))
-    tx.batch(_INSERT, rows)
+            rows.append(
+                (
+                    receipt.row_id, receipt.bind, tally.application_id, *key, receipt.smsc_id, receipt.state,
+                    int(receipt.final), receipt.stat, receipt.error, receipt.flags, effect, receipt.received_at,
+                )
+            )  # fmt: skip
+    queue.settle_parts(tx, _last_of_each(moves), now)
+    tx.batch(_INSERT, rows, same_account=account)
     tx.batch(_FREE, freed)
     tx.batch(_DROP_ORPHAN_KEYS, freed_keys)
     return applied
@@ -134,18 +139,20 @@ def apply_receipts(
 
 def quarantine(tx: Tx, account: str, receipts: Sequence[ReceivedReceipt], fingerprint: Callable[[str], str]) -> None:
     """Keep receipts whose id is not known: a response, a reconciliation or nobody will claim them."""
-    rows: list[tuple[Any, ...]] = []
-    for receipt in receipts:
-        row = list(_row(receipt, account, None, None, "orphan"))
-        row[_ABOUT] = fingerprint(receipt.about)
-        rows.append(tuple(row))
-    tx.batch(_INSERT, rows)
+    rows = [
+        (
+            receipt.row_id, receipt.bind, json.dumps(receipt.keys), receipt.smsc_id, receipt.state, int(receipt.final),
+            receipt.stat, receipt.error, receipt.flags, fingerprint(receipt.about), receipt.received_at,
+        )
+        for receipt in receipts
+    ]  # fmt: skip
+    tx.batch(_QUARANTINE, rows, same_account=account)
     tx.batch(_PUT_ORPHAN_KEYS, [(account, key, receipt.row_id) for receipt in receipts for key in receipt.keys])
 
 
-def awaiting(tx: Tx, known: Sequence[tuple[str, str]]) -> list[ReceivedReceipt]:
-    """Return the quarantined receipts of these (account, key) pairs, whose ids have just become known."""
-    return [_from_row(row) for row in tx.joined(_AWAITING, known)]
+def awaiting(tx: Tx, account: str, known: Sequence[str]) -> list[ReceivedReceipt]:
+    """Return the quarantined receipts of these keys of an account, whose ids have just become known."""
+    return [_from_row(row) for row in tx.joined(_AWAITING, [(account, key) for key in known])]
 
 
 def forget_orphans(tx: Tx, before: str, most: int) -> int:
@@ -161,9 +168,9 @@ def about(tx: Tx, account: str, fingerprint: str) -> list[ReceivedReceipt]:
     return [_from_row(row) for row in tx.all(_ABOUT_NUMBER, account=account, about=fingerprint)]
 
 
-def put_keys(tx: Tx, keys: Sequence[KeyRow]) -> None:
-    """Store the keys by which receipts find a part: (account, key, message, part, attempt, application, now)."""
-    tx.batch(_PUT_KEYS, keys)
+def put_keys(tx: Tx, account: str, keys: Sequence[KeyRow], now: int) -> None:
+    """Store the keys by which receipts find a part of an account: (key, message, part, attempt, application)."""
+    tx.batch(_PUT_KEYS, keys, same_account=account, same_sent_at=now)
 
 
 _BY_LIKELIHOOD: Final = itemgetter(0, 1, 2)
@@ -192,17 +199,6 @@ def _last_of_each(
     return list({row[:3]: row for row in moves}.values())
 
 
-def _row(
-    receipt: ReceivedReceipt, account: str, application_id: str | None, one: Found | None, effect: str
-) -> tuple[Any, ...]:
-    return (
-        receipt.row_id, account, receipt.bind, application_id, None if one is None else one.message_id,
-        None if one is None else one.number, None if one is None else one.attempt,
-        json.dumps(receipt.keys) if one is None else "[]", receipt.smsc_id, receipt.state, int(receipt.final),
-        receipt.stat, receipt.error, receipt.flags, "", effect, receipt.received_at,
-    )  # fmt: skip
-
-
 def _from_row(row: Sequence[Any]) -> ReceivedReceipt:
     return ReceivedReceipt(
         row[0],
@@ -226,7 +222,6 @@ _receipt: Any = ReceiptRow.__table__  # type: ignore[attr-defined]
 _orphan: Any = OrphanKey.__table__  # type: ignore[attr-defined]
 _part: Any = Part.__table__  # type: ignore[attr-defined]
 _message: Any = Message.__table__  # type: ignore[attr-defined]
-_ABOUT: Final = list(column_kinds(ReceiptRow)).index("about_fp")
 _KEPT: Final = ("id", "keys", "smsc_id", "state", "final", "stat", "error", "flags", "bind", "received_at")
 
 
@@ -300,7 +295,21 @@ _DROP_ORPHAN_KEYS: Final = Statement(_build_drop_orphan_keys)
 _FIND: Final = Statement(_build_find)
 _AWAITING: Final = Statement(_build_awaiting)
 _FREE: Final = Statement(_build_free)
-_INSERT: Final = insert_new(ReceiptRow, **column_kinds(ReceiptRow))
+_TOLD: Final = ("smsc_id", "state", "final", "stat", "error", "flags")
+_INSERT: Final = insert_new(
+    ReceiptRow,
+    same=("account",),
+    words={"keys": "[]"},
+    **column_kinds(
+        ReceiptRow, "id", "bind", "application_id", "message_id", "part", "attempt", *_TOLD, "effect", "received_at"
+    ),
+)
+_QUARANTINE: Final = insert_new(
+    ReceiptRow,
+    same=("account",),
+    words={"effect": "orphan"},
+    **column_kinds(ReceiptRow, "id", "bind", "keys", *_TOLD, "about_fp", "received_at"),
+)
 _ABOUT_NUMBER: Final = Statement(
     lambda _: (
         select(*[_receipt.c[name] for name in _KEPT])
@@ -312,4 +321,8 @@ _ABOUT_NUMBER: Final = Statement(
         .order_by(_receipt.c.received_at, _receipt.c.id)
     )
 )
-_PUT_KEYS: Final = insert_new(ReceiptKey, **column_kinds(ReceiptKey))
+_PUT_KEYS: Final = insert_new(
+    ReceiptKey,
+    same=("account", "sent_at"),
+    **column_kinds(ReceiptKey, "key", "message_id", "number", "attempt", "application_id"),
+)

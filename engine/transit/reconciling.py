@@ -88,8 +88,8 @@ def reconcile(
         left += [orphan for orphan in by_number[number] if orphan not in later]
         for orphan in later:
             part_key = part_of[orphan.smsc_id][:3]
-            keys += [(account, key, *part_key, message.application_id, now) for key in orphan.keys]
-    put_keys(tx, keys)
+            keys += [(key, *part_key, message.application_id) for key in orphan.keys]
+    put_keys(tx, account, keys, now)
     return matches, left
 
 

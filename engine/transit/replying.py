@@ -199,7 +199,7 @@ def _join(tx: Tx, account: str, parts: Sequence[_Waiting], joining: Joining, now
 # Statements.
 
 _part: Any = ReplyPart.__table__  # type: ignore[attr-defined]
-_INSERT: Final = insert_new(ReplyPart, **{name: column_kinds(ReplyPart)[name] for name in ReceivedPart._fields})
+_INSERT: Final = insert_new(ReplyPart, **column_kinds(ReplyPart, *ReceivedPart._fields))
 _INSERT_REPLY: Final = insert(Reply, **column_kinds(Reply))
 _open: Any = _part.c.reply_id.is_(None)
 
