@@ -94,7 +94,7 @@ async def run(url: str, count: int, response_delay_s: float) -> float:
     """Return delivered messages a second."""
     database = Database.at(url)
     migrate(database)
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     with operator(response_delay_s) as (port, _control):
         store = Store(database)
         store.open()

@@ -59,7 +59,7 @@ class Lap(NamedTuple):
 def measure(small: int = SMALL, large: int = LARGE, lap: int = LAP) -> dict[str, float]:
     """Return the costs at both sizes and their ratios, `ratio` by the clock."""
     switch = sys.getswitchinterval()
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     # One operator for all laps: another would give the same message ids again.
     try:
         with tempfile.TemporaryDirectory(prefix="sceau-bench-") as folder, operator(0.001) as (port, _control):

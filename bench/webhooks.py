@@ -49,7 +49,7 @@ _INSERT_DELIVERIES = insert(
 def measure() -> dict[str, float]:
     """Return events per second: `webhook_single_per_s`, `webhook_batch_per_s`."""
     switch = sys.getswitchinterval()
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     gc.collect()
     gc.freeze()
     try:

@@ -42,7 +42,7 @@ from engine.webhooks.feeder import Posted
 from engine.webhooks.options import WebhookOptions
 
 # A busy trio thread must not starve the writer, nor a collection of garbage hold up a code (engineering notes).
-_SWITCH_S: Final = 0.0005
+_SWITCH_S: Final = 0.0001
 _GC_THRESHOLDS: Final = (50_000, 50, 50)
 _UNBIND_S: Final = 15.0  # beyond the grace for answers: unbinding, and committing what came in
 

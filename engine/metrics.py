@@ -103,9 +103,7 @@ class Metrics:
             on_wire=gauge("on_wire", "submit_sm without an answer.", *wire),
             window=gauge("window", "How many submit_sm may be without an answer.", *wire),
             response_time=on_path("response_seconds", "From submit_sm to its response.", *wire),
-            responses=PathCounter(
-                "sceau_responses", "submit_sm_resp by command_status.", (*wire, "status"), registry
-            ),
+            responses=PathCounter("sceau_responses", "submit_sm_resp by command_status.", (*wire, "status"), registry),
             late_responses=counter("late_responses", "Responses after their deadline.", *wire),
             throttled=counter("throttled", "Cuts of the rate after throttling or congestion.", "account"),
             pace=gauge("pace", "PDUs a second now allowed.", "account"),

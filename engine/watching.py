@@ -95,6 +95,8 @@ def taken(metrics: Metrics) -> Callable[[str, TakenIn], None]:
     def count(account: str, batch: TakenIn) -> None:
         if batch.applied:
             metrics.receipts.labels(account, "applied").inc(batch.applied)
+        for lane, number in batch.delivered.items():
+            metrics.final.labels(LANE_NAMES[lane], account, "delivered").inc(number)
         if batch.orphans:
             metrics.orphans.labels(account).inc(batch.orphans)
 

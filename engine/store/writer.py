@@ -126,12 +126,9 @@ class GroupWriter:
         with self._bell:
             while not (self._urgent or self._normal or self._stopping):
                 self._bell.wait()
-            group: list[_Waiting] = []
-            while self._urgent and len(group) < limit:
-                group.append(self._urgent.popleft())
-            while self._normal and len(group) < limit:
-                group.append(self._normal.popleft())
-            return group
+            # Urgent jobs commit by themselves: what they let go out is under way while the others are worked on.
+            queue = self._urgent or self._normal
+            return [queue.popleft() for _ in range(min(limit, len(queue)))]
 
     def _may_retry(self, waiting: _Waiting, error: BaseException) -> bool:
         waiting.tries += 1

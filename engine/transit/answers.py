@@ -121,9 +121,7 @@ def apply_silence(
     return sum(tally.doubts for tally in tallies.values()) - before
 
 
-def put_second_ids(
-    tx: Tx, seconds: Sequence[tuple[InFlight, str]], rules: AccountRules, now: int
-) -> list[str]:
+def put_second_ids(tx: Tx, seconds: Sequence[tuple[InFlight, str]], rules: AccountRules, now: int) -> list[str]:
     """Store the further ids of submits that were answered twice (B16); return the keys that are now known."""
     if not seconds:
         return []

@@ -22,6 +22,22 @@ _MOST_VALIDITY_S: Final = 63 * 86_400  # GSM's longest relative validity (3GPP 2
 _IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
 
 
+class PlainMessage(NamedTuple):
+    """A message of one part, of no case, on its first attempt: what its events tell (see `plain`)."""
+
+    id: str
+    application_id: str
+    lane: int
+    category: str
+    recipient: str
+    reference: str | None
+    account: str
+    simulated: int
+    parts: int = 1
+    status: int = 0
+    reason: None = None
+
+
 class InFlight(NamedTuple):
     """The token of one submit_sm: which part of which message, on which attempt; instants in µs."""
 
@@ -30,6 +46,7 @@ class InFlight(NamedTuple):
     attempt: int
     lane: int
     created_at: int
+    plain: PlainMessage | None = None
 
 
 class NotRenderable(Exception):
@@ -148,16 +165,16 @@ class Claim:
                 continue
             room -= len(submits)
             claimed.submits.append(submits)
-            marks.append(OnWire(row.id, total, total if row.resend is None else row.open_parts, len(submits), reference))
+            marks.append(
+                OnWire(row.id, total, total if row.resend is None else row.open_parts, len(submits), reference)
+            )
             digest = self.wording.digest
             parts += [
                 PartOnWire(row.id, token.number, token.attempt, digest(user_data(submit)[0]))
                 for token, submit in submits
             ]
         wording = self.wording
-        carrier = Carrier(
-            self.application_id, wording.account, wording.bind, self.run, int(self.simulated), self.now
-        )
+        carrier = Carrier(self.application_id, wording.account, wording.bind, self.run, int(self.simulated), self.now)
         marked = queue.mark(tx, marks, parts, carrier)
         if len(marked) < len(marks):
             claimed.submits = [submits for submits in claimed.submits if submits[0][0].message_id in marked]
@@ -184,9 +201,15 @@ class Claim:
         wanted = None if row.resend is None else {int(number) for number in row.resend.split(",")}
         attempt = row.attempts + 1
         validity = self._validity(row.expires_at)
+        plain = None
+        if attempt == 1 and len(segments.parts) == 1 and row.case_id is None:
+            plain = PlainMessage(
+                row.id, row.application_id, self.lane, row.category, row.recipient, row.reference, wording.account,
+                int(self.simulated),
+            )  # fmt: skip
         submits = [
             (
-                InFlight(row.id, number, attempt, self.lane, row.created_at),
+                InFlight(row.id, number, attempt, self.lane, row.created_at, plain),
                 SubmitSm(
                     service_type=wording.service_type,
                     source_addr_ton=sender.ton,

@@ -6,6 +6,7 @@ batch that raises is taken apart so that the one bad PDU is parked; a failed com
 to be sent again.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,6 +16,7 @@ import trio
 
 from engine.clock import Clock
 from engine.errors import CommitUnknown, StoreUnavailable
+from engine.events import record
 from engine.smpp.pdu import Status
 from engine.store.doorway import Store
 from engine.store.transaction import Tx
@@ -25,6 +27,7 @@ from engine.transit.books import Bells, Books
 from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
 from engine.transit.parking import park
+from engine.transit.plain import settle, sort_out
 from engine.transit.receipting import (
     ReceivedReceipt,
     about,
@@ -83,6 +86,7 @@ class TakenIn(NamedTuple):
     queued: list[QueueKey]
     doubted: int
     applied: int
+    delivered: Counter[int]  # messages that were delivered the plain way, by lane: no tally counts them
     orphans: int
     waiting_parts: int
     refused_senders: frozenset[str]
@@ -176,16 +180,24 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     replies.
     """
     rules = desk.rules
-    tallies = queue.load(
-        tx, [*(answer.token.message_id for answer in batch.answers), *(t.message_id for t in batch.silent)]
-    )
+    answers = batch.answers
+    receipts = [arrival.receipt for arrival in batch.arrivals if arrival.receipt is not None]
+    bells: Bells = []
+    applied = 0
+    known: list[str] = []
+    delivered: Counter[int] = Counter()
+    if not tx.careful:
+        plain = sort_out(answers, receipts, rules)
+        answers, receipts, known = plain.answers, plain.receipts, [key for key, _ in plain.keys]
+        applied, delivered = len(plain.told), plain.delivered
+        bells = record(tx, settle(tx, plain, rules.name, now), desk.books.new_id, now)
+    tallies = queue.load(tx, [*(answer.token.message_id for answer in answers), *(t.message_id for t in batch.silent)])
     acknowledged(tx, rules.name, batch.acknowledged, now)
-    known = apply_answers(tx, tallies, batch.answers, rules, now)
+    known += apply_answers(tx, tallies, answers, rules, now)
     known += put_second_ids(tx, batch.second_ids, rules, now)
     doubted = apply_silence(tx, tallies, batch.silent, now, desk.classes)
     early = awaiting(tx, rules.name, known)
-    receipts = [arrival.receipt for arrival in batch.arrivals if arrival.receipt is not None]
-    applied = orphans = 0
+    orphans = 0
     if early or receipts:
         found = find(tx, rules.name, [*early, *receipts], now, waited=len(early))
         matched = {one.receipt.row_id for one in found}
@@ -200,10 +212,11 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
             early += older
         tallies |= queue.load(tx, [one.message_id for one in found if one.message_id not in tallies])
         found = chosen(found, tallies)
-        applied = apply_receipts(tx, rules.name, tallies, found, now, stored=frozenset(one.row_id for one in early))
+        applied += apply_receipts(tx, rules.name, tallies, found, now, stored=frozenset(one.row_id for one in early))
         quarantine(tx, rules.name, lost, desk.fingerprint)
         orphans = len(lost)
-    bells = desk.books.write(tx, list(tallies.values()), now) if tallies else []
+    if tallies:
+        bells += desk.books.write(tx, list(tallies.values()), now)
     waiting = 0
     for arrival in batch.arrivals:
         if arrival.part is not None:
@@ -213,8 +226,8 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     queued = [
         QueueKey(tally.lane, tally.route, tally.application_id) for tally in tallies.values() if tally.state == "queued"
     ]
-    refused = refused_senders(tallies, batch.answers)
-    return TakenIn(bells, queued, doubted, applied, orphans, waiting, refused)
+    refused = refused_senders(tallies, answers)
+    return TakenIn(bells, queued, doubted, applied, delivered, orphans, waiting, refused)
 
 
 def _quarantined(tx: Tx, desk: Desk, number: str) -> list[ReceivedReceipt]:
@@ -361,7 +374,7 @@ class Intake:
             self.alarm("answer_lost", type(second).__name__)
 
 
-_NOTHING: Final = TakenIn([], [], 0, 0, 0, 0, frozenset())
+_NOTHING: Final = TakenIn([], [], 0, 0, Counter(), 0, 0, frozenset())
 
 
 def _nobody(_tx: Tx, _tallies: Sequence[Tally], _now: int) -> Bells:

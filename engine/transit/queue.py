@@ -7,7 +7,7 @@ transactions.
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import BigInteger, bindparam, case, func, literal_column, null, select, tuple_
 
@@ -21,6 +21,29 @@ from engine.transit.settling import TALLY_COLUMNS, Tally, tally_of
 
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 _part: Any = Part.__table__  # type: ignore[attr-defined]
+
+
+class Told(Protocol):
+    """What the events of a message tell of it, besides its state."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def category(self) -> str: ...
+    @property
+    def recipient(self) -> str: ...
+    @property
+    def reference(self) -> str | None: ...
+    @property
+    def parts(self) -> int: ...
+    @property
+    def account(self) -> str | None: ...
+    @property
+    def reason(self) -> str | None: ...
+    @property
+    def status(self) -> int | None: ...
+    @property
+    def simulated(self) -> int: ...
 
 
 class NewMessage(NamedTuple):
@@ -56,9 +79,11 @@ class Claimable(NamedTuple):
     id: str
     application_id: str
     case_id: str | None
+    category: str
     message_class: str
     recipient: str
     sender: str
+    reference: str | None
     template: str | None
     params: str | None
     seed: str | None
@@ -189,7 +214,7 @@ def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: i
     return record(tx, events, new_id, now)
 
 
-def message_data(tally: Tally, event_type: str, state: str) -> str:
+def message_data(tally: Told, event_type: str, state: str) -> str:
     """Return the payload of a `message.*` event, as `event_data` would.
 
     Written by hand, since every message raises two: only what a caller or an operator wrote needs escaping.

@@ -104,7 +104,7 @@ def apply_receipts(
     states: dict[tuple[str, int, int], str] = {}
     siblings = _siblings(tx, tallies, found)
     moves: list[PartMove] = []
-    rows: list[tuple[Any, ...]] = []
+    rows: list[tuple[ReceivedReceipt, tuple[str, str, int, int], str]] = []
     freed: list[tuple[Any, ...]] = []
     freed_keys: list[tuple[str, str, str]] = []
     applied = 0
@@ -124,14 +124,9 @@ def apply_receipts(
             freed.append((receipt.row_id, tally.application_id, *key, effect))
             freed_keys += [(account, name, receipt.row_id) for name in receipt.keys]
         else:
-            rows.append(
-                (
-                    receipt.row_id, receipt.bind, tally.application_id, *key, receipt.smsc_id, receipt.state,
-                    int(receipt.final), receipt.stat, receipt.error, receipt.flags, effect, receipt.received_at,
-                )
-            )  # fmt: skip
+            rows.append((receipt, (tally.application_id, *key), effect))
     queue.settle_parts(tx, _last_of_each(moves), now)
-    tx.batch(_INSERT, rows, same_account=account)
+    put_receipts(tx, account, rows)
     tx.batch(_FREE, freed)
     tx.batch(_DROP_ORPHAN_KEYS, freed_keys)
     return applied
@@ -166,6 +161,20 @@ def forget_orphans(tx: Tx, before: str, most: int) -> int:
 def about(tx: Tx, account: str, fingerprint: str) -> list[ReceivedReceipt]:
     """Return an account's quarantined receipts that speak of one number."""
     return [_from_row(row) for row in tx.all(_ABOUT_NUMBER, account=account, about=fingerprint)]
+
+
+def put_receipts(
+    tx: Tx, account: str, receipts: Sequence[tuple[ReceivedReceipt, tuple[str, str, int, int], str]]
+) -> None:
+    """Store receipts with what each speaks of (application, message, part, attempt) and its effect."""
+    rows = [
+        (
+            receipt.row_id, receipt.bind, *part, receipt.smsc_id, receipt.state, int(receipt.final), receipt.stat,
+            receipt.error, receipt.flags, effect, receipt.received_at,
+        )
+        for receipt, part, effect in receipts
+    ]  # fmt: skip
+    tx.batch(_INSERT, rows, same_account=account)
 
 
 def put_keys(tx: Tx, account: str, keys: Sequence[KeyRow], now: int) -> None:
