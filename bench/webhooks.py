@@ -40,9 +40,9 @@ _DATA = (
     '"parts":1,"account":"alpha","reason":null,"status":0,"simulated":true}'
 )
 _ANSWER = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
-_INSERT_EVENTS = insert(Event, **column_kinds(Event))
+_INSERT_EVENTS = insert(Event, column_kinds(Event))
 _INSERT_DELIVERIES = insert(
-    WebhookDelivery, endpoint_id=str, position=int, application_id=str, subject_id=str, next_at=int
+    WebhookDelivery, column_kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id", "next_at")
 )
 
 

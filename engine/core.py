@@ -253,7 +253,7 @@ def owner_of(settings: Settings) -> Callable[[str, str], str | None]:
 
 
 _run: Any = Run.__table__  # type: ignore[attr-defined]
-_BEGIN_RUN: Final = insert(Run, **column_kinds(Run))
+_BEGIN_RUN: Final = insert(Run, column_kinds(Run))
 _END_RUN: Final = Statement(
     lambda _: _run.update().where(_run.c.id == bindparam("run_id")).values(ended_at=bindparam("now"))
 )

@@ -159,7 +159,7 @@ def _endpoints_of(dialect: Dialect) -> Any:
 
 
 _ENDPOINTS: Final = Statement(_endpoints_of)
-_OPEN_FEED: Final = insert_new(Feed, application_id=str, position=int)
+_OPEN_FEED: Final = insert_new(Feed, column_kinds(Feed))
 _ADVANCE_FEED: Final = Statement(
     lambda _: (
         _feed.update()
@@ -170,11 +170,11 @@ _ADVANCE_FEED: Final = Statement(
 )
 _INSERT_EVENTS: Final = insert(
     Event,
+    column_kinds(Event, "application_id", "position", "id", "type", "subject_id", "sequence", "data"),
     same=("occurred_at",),
-    **column_kinds(Event, "application_id", "position", "id", "type", "subject_id", "sequence", "data"),
 )
 _INSERT_DELIVERIES: Final = insert(
     WebhookDelivery,
+    column_kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id"),
     same=("next_at",),
-    **column_kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id"),
 )

@@ -1,4 +1,4 @@
-"""A counter and a histogram for the message path, where those of the Prometheus client cost more than what they measure.
+"""A counter and a histogram for the message path, where the Prometheus client's cost more than what they measure.
 
 They count in plain integers and become families of the client's when they are scraped. Each child is counted in one
 thread alone; `metrics` makes them.

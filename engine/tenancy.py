@@ -113,8 +113,8 @@ def revoke_key(tx: Tx, key_id: str, clock: Clock) -> bool:
 _application: Any = Application.__table__  # type: ignore[attr-defined]
 _key: Any = ApiKey.__table__  # type: ignore[attr-defined]
 _KEY_COLUMNS: Final = tuple(column_kinds(ApiKey))
-_OPEN: Final = insert_new(Application, **column_kinds(Application))
-_ADD_KEY: Final = insert(ApiKey, **column_kinds(ApiKey))
+_OPEN: Final = insert_new(Application, column_kinds(Application))
+_ADD_KEY: Final = insert(ApiKey, column_kinds(ApiKey))
 _APPLICATIONS: Final = Statement(
     lambda _: select(*[_application.c[name] for name in ApplicationRow._fields]).order_by(_application.c.id)
 )

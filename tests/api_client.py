@@ -28,8 +28,8 @@ ALICE = "app_" + "a" * 32
 BOB = "app_" + "b" * 32
 EVERYTHING = tuple(scope.value for scope in Scope)
 NUMBER = "+33612345678"
-_INSERT_APPLICATION = insert(Application, **column_kinds(Application))
-_INSERT_KEY = insert(ApiKey, **column_kinds(ApiKey))
+_INSERT_APPLICATION = insert(Application, column_kinds(Application))
+_INSERT_KEY = insert(ApiKey, column_kinds(ApiKey))
 
 
 def settings(**given: Any) -> Settings:

@@ -12,7 +12,7 @@ from engine.store.tables import Reply
 from engine.store.transaction import Tx
 from tests.api_client import ALICE, NUMBER, Api, open_api
 
-_INSERT_REPLY = insert(Reply, **column_kinds(Reply))
+_INSERT_REPLY = insert(Reply, column_kinds(Reply))
 CANARY = "canary-of-alice"
 REPLY = "rep_" + "5" * 32
 # Values that any body of the document may be filled with; a schema's own type decides the rest.

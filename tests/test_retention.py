@@ -27,10 +27,6 @@ def count(model: Any) -> Statement:
     return Statement(lambda _: select(func.count()).select_from(table))
 
 
-def kinds(model: Any, *names: str) -> dict[str, Any]:
-    return {name: column_kinds(model)[name] for name in names}
-
-
 FINISH = Statement(
     lambda _: Message.__table__.update().values(state="delivered", final_at=Message.__table__.c.created_at)
 )  # type: ignore[attr-defined]
@@ -38,13 +34,15 @@ BODIES = Statement(lambda _: select(Message.__table__.c.body).order_by(Message._
 PARKED_IDS = Statement(lambda _: select(Parked.__table__.c.id))  # type: ignore[attr-defined]
 PUT_PART = insert(
     Part,
-    **kinds(Part, "message_id", "number", "attempt", "application_id", "account", "bind", "run", "state", "sent_at"),
+    column_kinds(
+        Part, "message_id", "number", "attempt", "application_id", "account", "bind", "run", "state", "sent_at"
+    ),
 )
-PUT_KEY = insert(ReceiptKey, **column_kinds(ReceiptKey))
-PUT_EVENT = insert(Event, **column_kinds(Event))
-PUT_FEED = insert(Feed, **column_kinds(Feed))
+PUT_KEY = insert(ReceiptKey, column_kinds(ReceiptKey))
+PUT_EVENT = insert(Event, column_kinds(Event))
+PUT_FEED = insert(Feed, column_kinds(Feed))
 PUT_DELIVERY = insert(
-    WebhookDelivery, **kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id", "next_at")
+    WebhookDelivery, column_kinds(WebhookDelivery, "endpoint_id", "position", "application_id", "subject_id", "next_at")
 )
 
 

@@ -20,8 +20,8 @@ from engine.store.tables_cases import Timer
 from engine.store.transaction import Tx
 
 _timer: Any = Timer.__table__  # type: ignore[attr-defined]
-INSERT = insert(Timer, **column_kinds(Timer))
-INSERT_NEW = insert_new(Timer, **column_kinds(Timer))
+INSERT = insert(Timer, column_kinds(Timer))
+INSERT_NEW = insert_new(Timer, column_kinds(Timer))
 ALL = Statement(lambda _: select(_timer.c.id, _timer.c.state, _timer.c.due_at).order_by(_timer.c.id))
 ONE = Statement(lambda _: select(_timer.c.state).where(_timer.c.id == bindparam("id")))
 FIRE = move(
@@ -155,3 +155,37 @@ async def test_a_locked_database_refuses_and_work_resumes_unaided(sqlite_databas
         assert [row[0] for row in await store.read(lambda tx: tx.all(ALL))] == ["t2"]
         await store.close()
     blocker.close()
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 49, 50, 51, 199, 200, 201, 457])
+async def test_a_batch_of_any_size_has_its_own_rows_and_no_other(store: Store, count: int) -> None:
+    rows = [timer(f"t{number:04}") for number in range(count)]
+    assert await store.write(lambda tx: tx.batch(INSERT, rows)) == count
+    assert [row[0] for row in await store.read(lambda tx: tx.all(ALL))] == [row[0] for row in rows]
+    assert await store.write(lambda tx: tx.move(FIRE, [(row[0], 7) for row in rows])) == {row[0] for row in rows}
+
+
+async def test_what_a_batch_shares_is_given_once(store: Store) -> None:
+    shared = insert(
+        Timer,
+        column_kinds(Timer, "id", "due_at"),
+        same=("application_id", "case_id"),
+        words={"kind": "expiry", "state": "armed"},
+    )
+    rows = [("t1", 5), ("t2", 6)]
+    await store.write(lambda tx: tx.batch(shared, rows, same_application_id="app", same_case_id="case"))
+    assert await store.read(lambda tx: tx.all(ALL)) == [("t1", "armed", 5), ("t2", "armed", 6)]
+
+
+async def test_a_lost_guard_in_one_job_undoes_no_other_job_of_its_group(threaded_store: Store) -> None:
+    store = threaded_store
+    await store.write(lambda tx: tx.batch(INSERT, [timer("t1"), timer("t2", state="disarmed")]))
+    moved: dict[str, set[str]] = {}
+
+    async def fire(*names: str) -> None:
+        moved[names[0]] = await store.write(lambda tx: tx.move(FIRE, [(name, 7) for name in names]))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fire, "t1")
+        nursery.start_soon(fire, "t2", "absent")
+    assert moved == {"t1": {"t1"}, "t2": set()}

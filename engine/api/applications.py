@@ -111,7 +111,7 @@ def _shown(columns: dict[str, Any]) -> dict[str, Any]:
 
 _application: Any = Application.__table__  # type: ignore[attr-defined]
 _COLUMNS: Final = tuple(column_kinds(Application))
-_INSERT: Final = insert(Application, **column_kinds(Application))
+_INSERT: Final = insert(Application, column_kinds(Application))
 _ONE: Final = Statement(
     lambda _: select(*[_application.c[name] for name in _COLUMNS]).where(_application.c.id == bindparam("id"))
 )

@@ -142,7 +142,7 @@ def _this() -> Any:
     )
 
 
-_CLAIM: Final = insert_new(Idempotency, **column_kinds(Idempotency))
+_CLAIM: Final = insert_new(Idempotency, column_kinds(Idempotency))
 _FIND: Final = Statement(
     lambda _: select(_row.c.fingerprint, _row.c.status, _row.c.body, _row.c.created_at).where(_this())
 )

@@ -198,7 +198,7 @@ _ALL: Final = tuple(column_kinds(ApiKey))
 _COLUMNS: Final = (
     "id", "name", "environment", "scopes", "addresses", "created_at", "expires_at", "revoked_at", "last_used_at",
 )  # fmt: skip
-_INSERT: Final = insert(ApiKey, **column_kinds(ApiKey))
+_INSERT: Final = insert(ApiKey, column_kinds(ApiKey))
 _COUNT: Final = Statement(
     lambda _: select(func.count().label("count")).where(
         _key.c.application_id == bindparam("application"), _key.c.revoked_at.is_(None)

@@ -219,12 +219,12 @@ _template: Any = TemplateText.__table__  # type: ignore[attr-defined]
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 assert CaseRow._fields == tuple(column_kinds(Case))
 
-_INSERT_CASE: Final = insert(Case, **column_kinds(Case))
-_PUT_CHECK: Final = insert(Check, **column_kinds(Check))
-_PUT_AUDIT: Final = insert(Audit, **column_kinds(Audit))
-_ARM: Final = insert(Timer, **column_kinds(Timer))
-_OPEN_ALLOWANCE: Final = insert_new(Allowance, **column_kinds(Allowance))
-_KEEP_TEMPLATE: Final = insert_new(TemplateText, **column_kinds(TemplateText))
+_INSERT_CASE: Final = insert(Case, column_kinds(Case))
+_PUT_CHECK: Final = insert(Check, column_kinds(Check))
+_PUT_AUDIT: Final = insert(Audit, column_kinds(Audit))
+_ARM: Final = insert(Timer, column_kinds(Timer))
+_OPEN_ALLOWANCE: Final = insert_new(Allowance, column_kinds(Allowance))
+_KEEP_TEMPLATE: Final = insert_new(TemplateText, column_kinds(TemplateText))
 _KEPT: Final = Statement(lambda _: select(_template.c.hash, _template.c.text))
 
 

@@ -68,7 +68,7 @@ def default_profile(given: Verification) -> VerificationProfile:
 
 
 _profile: Any = ProfileRow.__table__  # type: ignore[attr-defined]
-_NEW: Final = insert_new(ProfileRow, **column_kinds(ProfileRow))
+_NEW: Final = insert_new(ProfileRow, column_kinds(ProfileRow))
 _PROFILE: Final = Statement(
     lambda _: select(_profile.c.settings).where(
         _profile.c.application_id == bindparam("application"), _profile.c.name == bindparam("name")

@@ -30,14 +30,15 @@ from sqlalchemy.sql.elements import ClauseElement
 from engine.store.moves import Moves
 
 NO_WORDS: Final[Mapping[str, str]] = {}
+Kind = type[str] | type[int]
 DialectName = Literal["sqlite", "postgresql"]
 
 _COMPILERS: Final = {
     "sqlite": sqlite.dialect(paramstyle="qmark"),
     "postgresql": postgresql.dialect(paramstyle="pyformat"),  # type: ignore[no-untyped-call]
 }
-# A SQLite batch is filled up to one of these sizes with empty rows: so few texts and prepared statements, however batches
-# vary, and one execution each, since every one gives the interpreter lock away and must win it back from trio's thread.
+# A SQLite batch is filled up to one of these sizes with empty rows: so few texts and prepared statements, however
+# batches vary, and one execution each, since every one gives the interpreter lock away and must win it back.
 _SIZES: Final = (1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40, 50, 64, 80, 100, 128, 160, 200)
 
 
@@ -46,9 +47,9 @@ class Dialect:
     """What differs between the two databases when a statement is built; one is made for each building."""
 
     name: DialectName
-    batch: dict[str, type[str] | type[int]] | None = None
+    batch: dict[str, Kind] | None = None
 
-    def given(self, **columns: type[str] | type[int]) -> FromClause:
+    def given(self, **columns: Kind) -> FromClause:
         """Return the batch of the statement as a table `given` with these columns, in order; once a statement.
 
         The first column is never NULL: that is how the empty rows that fill up a SQLite batch are told from others.
@@ -206,7 +207,7 @@ def move(
     *,
     expected: Sequence[str],
     to: str | None = None,
-    given: dict[str, type[str] | type[int]],
+    given: dict[str, Kind],
     matched_on: Sequence[str] = ("id",),
     values: Callable[[Any, FromClause], dict[str, Any]] | None = None,
     also: Callable[[Any, FromClause], ColumnElement[bool]] | None = None,
@@ -250,29 +251,25 @@ def move(
 
 
 def insert(
-    model: Any, same: Sequence[str] = (), words: Mapping[str, str] = NO_WORDS, **given: type[str] | type[int]
+    model: Any, given: Mapping[str, Kind], *, same: Sequence[str] = (), words: Mapping[str, str] = NO_WORDS
 ) -> Statement:
-    """Build the insert of a batch of rows: one statement.
+    """Build the insert of a batch of rows with the columns `given`: one statement.
 
     The columns of `same` have one value for the whole batch, given as `same_<column>`, and those of `words` a constant
     of ours: what does not vary is not bound again for each row.
     """
-    return Statement(lambda dialect: inserted(dialect, model, same, words, given))
+    return Statement(lambda dialect: inserted(dialect, model, given, same, words))
 
 
 def insert_new(
-    model: Any, same: Sequence[str] = (), words: Mapping[str, str] = NO_WORDS, **given: type[str] | type[int]
+    model: Any, given: Mapping[str, Kind], *, same: Sequence[str] = (), words: Mapping[str, str] = NO_WORDS
 ) -> Statement:
     """Build the insert of a batch whose rows may exist already: those stay as they are."""
-    return Statement(lambda dialect: inserted(dialect, model, same, words, given).on_conflict_do_nothing())
+    return Statement(lambda dialect: inserted(dialect, model, given, same, words).on_conflict_do_nothing())
 
 
 def inserted(
-    dialect: Dialect,
-    model: Any,
-    same: Sequence[str],
-    words: Mapping[str, str],
-    given: Mapping[str, type[str] | type[int]],
+    dialect: Dialect, model: Any, given: Mapping[str, Kind], same: Sequence[str], words: Mapping[str, str]
 ) -> Any:
     """Return the construct of such an insert, in the database's own form, for an ON CONFLICT of one's own."""
     rows = dialect.given(**given)
@@ -306,7 +303,7 @@ def _all(conditions: Sequence[ColumnElement[bool]]) -> ColumnElement[bool]:
     return joined
 
 
-def column_kinds(model: Any, *names: str) -> dict[str, type[str] | type[int]]:
+def column_kinds(model: Any, *names: str) -> dict[str, Kind]:
     """Return these columns of a model, or all in order, with their kinds, as `given` takes them."""
     columns = model.__table__.c
     wanted = [columns[name] for name in names] if names else columns

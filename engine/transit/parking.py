@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import bindparam, select
 
 from engine.store.moves import PARKED
-from engine.store.statements import Statement, insert_new, move
+from engine.store.statements import Statement, column_kinds, insert_new, move
 from engine.store.tables import Parked
 from engine.store.transaction import Tx
 
@@ -39,7 +39,9 @@ def replayed(tx: Tx, row_id: str, now: int) -> bool:
 
 
 _table: Any = Parked.__table__  # type: ignore[attr-defined]
-_INSERT: Final = insert_new(Parked, id=str, account=str, bind=str, sealed=str, error=str, state=str, received_at=int)
+_INSERT: Final = insert_new(
+    Parked, column_kinds(Parked, "id", "account", "bind", "sealed", "error", "state", "received_at")
+)
 _FIND: Final = Statement(
     lambda _: select(_table.c.account, _table.c.sealed, _table.c.received_at).where(
         _table.c.id == bindparam("id"), _table.c.state == "parked"

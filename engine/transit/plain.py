@@ -1,8 +1,8 @@
 """The plain way of most messages: one part, its first attempt, of no case, accepted, perhaps delivered at once.
 
-What its answer changes is known when it is claimed, so that nothing is loaded and nothing decided: guarded statements of
-constants write it, and what does not fit them raises `GuardLost`, upon which a careful transaction goes the long way
-(`answers`, `receipting`, `settling`), as everything else does from the start. Called by intake.
+What its answer changes is known when it is claimed, so that nothing is loaded and nothing decided: guarded statements
+of constants write it. What does not fit them raises `GuardLost`, upon which a careful transaction goes the long way
+(`answers`, `receipting`, `settling`), as everything else does from the start; intake calls both.
 """
 
 from collections import Counter
@@ -16,13 +16,13 @@ from engine.events import NewEvent
 from engine.smpp.pdu import Status
 from engine.smpp.receipts import IdStyle, submit_keys
 from engine.store.moves import MESSAGE, PART
-from engine.store.statements import Dialect, Statement, same_for_all
+from engine.store.statements import Dialect, Kind, Statement, same_for_all
 from engine.store.tables import Message, Part
 from engine.store.transaction import GuardLost, Tx
 from engine.transit.answers import AccountRules, Answer
 from engine.transit.claiming import PlainMessage
-from engine.transit.queue import message_data
 from engine.transit.receipting import ReceivedReceipt, put_keys, put_receipts
+from engine.transit.telling import message_data
 
 _DELIVERED: Final = "delivered"
 _ACCEPTED_EVENT, _DELIVERED_EVENT = 1, 2  # sequence numbers: a plain message has raised nothing before
@@ -120,8 +120,8 @@ def _event(message: PlainMessage, event_type: str, state: str, sequence: int) ->
 
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 _part: Any = Part.__table__  # type: ignore[attr-defined]
-_ONE: Final = literal_column("1")
-_NONE_YET: Final = literal_column("0")
+_ONE: Final[Any] = literal_column("1")
+_NONE_YET: Final[Any] = literal_column("0")
 
 PART.check("on_wire", "accepted")
 PART.check("accepted", _DELIVERED)
@@ -129,7 +129,7 @@ MESSAGE.check("on_wire", "accepted")
 MESSAGE.check("accepted", _DELIVERED)
 
 
-def _parts_to(state: str, given: dict[str, type[str] | type[int]], **more: Any) -> Statement:
+def _parts_to(state: str, given: dict[str, Kind], **more: Any) -> Statement:
     def build(dialect: Dialect) -> Any:
         rows = dialect.given(**given)
         its_only = and_(_part.c.message_id == rows.c.id, _part.c.number == _ONE, _part.c.attempt == _ONE)

@@ -5,45 +5,21 @@ Store functions only, each one statement per batch; the sender, intake and the d
 transactions.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, case, func, literal_column, null, select, tuple_
 
-from engine.events import MESSAGE_EVENTS, NewEvent, record
-from engine.phones import mask
+from engine.events import NewEvent, record
 from engine.store.moves import MESSAGE, PART
 from engine.store.statements import Dialect, Statement, column_kinds, insert, inserted, is_one_of, move, same_for_all
 from engine.store.tables import Message, Part
 from engine.store.transaction import Tx
 from engine.transit.settling import TALLY_COLUMNS, Tally, tally_of
+from engine.transit.telling import message_data
 
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 _part: Any = Part.__table__  # type: ignore[attr-defined]
-
-
-class Told(Protocol):
-    """What the events of a message tell of it, besides its state."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def category(self) -> str: ...
-    @property
-    def recipient(self) -> str: ...
-    @property
-    def reference(self) -> str | None: ...
-    @property
-    def parts(self) -> int: ...
-    @property
-    def account(self) -> str | None: ...
-    @property
-    def reason(self) -> str | None: ...
-    @property
-    def status(self) -> int | None: ...
-    @property
-    def simulated(self) -> int: ...
 
 
 class NewMessage(NamedTuple):
@@ -214,24 +190,6 @@ def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: i
     return record(tx, events, new_id, now)
 
 
-def message_data(tally: Told, event_type: str, state: str) -> str:
-    """Return the payload of a `message.*` event, as `event_data` would.
-
-    Written by hand, since every message raises two: only what a caller or an operator wrote needs escaping.
-    """
-    assert event_type in MESSAGE_EVENTS
-    reference, reason = "null", "null"
-    if tally.reference is not None or tally.reason is not None:
-        reference, reason = json.dumps(tally.reference, ensure_ascii=False), json.dumps(tally.reason)
-    account = "null" if tally.account is None else f'"{tally.account}"'
-    status = "null" if tally.status is None else tally.status
-    return (
-        f'{{"message_id":"{tally.id}","category":"{tally.category}","state":"{state}","to":"{mask(tally.recipient)}",'
-        f'"reference":{reference},"parts":{tally.parts},"account":{account},"reason":{reason},"status":{status},'
-        f'"simulated":{"true" if tally.simulated else "false"}}}'
-    )
-
-
 def release(tx: Tx, ids: Sequence[str], reason: str) -> set[str]:
     """Return *on wire* messages of which no byte was handed to a socket to the queue, their parts to `unsent`."""
     released = tx.move(_RELEASE, [(message_id, reason) for message_id in ids])
@@ -258,7 +216,7 @@ def parts_of(tx: Tx, ids: Sequence[str]) -> list[tuple[str, int, int, str]]:
 
 # Statements.
 
-_ENQUEUE: Final = insert(Message, **column_kinds(Message, *NewMessage._fields))
+_ENQUEUE: Final = insert(Message, column_kinds(Message, *NewMessage._fields))
 
 
 def _build_claimable(dialect: Dialect) -> Any:
@@ -309,7 +267,7 @@ def _store_statement(*changed: str) -> Statement:
 def _build_put_parts(dialect: Dialect) -> Any:
     same = ("application_id", "account", "bind", "run", "sent_at")
     given = column_kinds(Part, *PartOnWire._fields)
-    query = inserted(dialect, Part, same, {"state": "on_wire"}, given)
+    query = inserted(dialect, Part, given, same, {"state": "on_wire"})
     # A throttled or unsent part goes out again under the same attempt: its row is taken up again.
     return query.on_conflict_do_update(
         index_elements=["message_id", "number", "attempt"],

@@ -299,7 +299,7 @@ _OLD_ORPHANS: Final = Statement(
     )
 )
 _DROP_ORPHANS: Final = Statement(_build_drop_orphans)
-_PUT_ORPHAN_KEYS: Final = insert_new(OrphanKey, **column_kinds(OrphanKey))
+_PUT_ORPHAN_KEYS: Final = insert_new(OrphanKey, column_kinds(OrphanKey))
 _DROP_ORPHAN_KEYS: Final = Statement(_build_drop_orphan_keys)
 _FIND: Final = Statement(_build_find)
 _AWAITING: Final = Statement(_build_awaiting)
@@ -307,17 +307,17 @@ _FREE: Final = Statement(_build_free)
 _TOLD: Final = ("smsc_id", "state", "final", "stat", "error", "flags")
 _INSERT: Final = insert_new(
     ReceiptRow,
-    same=("account",),
-    words={"keys": "[]"},
-    **column_kinds(
+    column_kinds(
         ReceiptRow, "id", "bind", "application_id", "message_id", "part", "attempt", *_TOLD, "effect", "received_at"
     ),
+    same=("account",),
+    words={"keys": "[]"},
 )
 _QUARANTINE: Final = insert_new(
     ReceiptRow,
+    column_kinds(ReceiptRow, "id", "bind", "keys", *_TOLD, "about_fp", "received_at"),
     same=("account",),
     words={"effect": "orphan"},
-    **column_kinds(ReceiptRow, "id", "bind", "keys", *_TOLD, "about_fp", "received_at"),
 )
 _ABOUT_NUMBER: Final = Statement(
     lambda _: (
@@ -332,6 +332,6 @@ _ABOUT_NUMBER: Final = Statement(
 )
 _PUT_KEYS: Final = insert_new(
     ReceiptKey,
+    column_kinds(ReceiptKey, "key", "message_id", "number", "attempt", "application_id"),
     same=("account", "sent_at"),
-    **column_kinds(ReceiptKey, "key", "message_id", "number", "attempt", "application_id"),
 )

@@ -199,8 +199,8 @@ def _join(tx: Tx, account: str, parts: Sequence[_Waiting], joining: Joining, now
 # Statements.
 
 _part: Any = ReplyPart.__table__  # type: ignore[attr-defined]
-_INSERT: Final = insert_new(ReplyPart, **column_kinds(ReplyPart, *ReceivedPart._fields))
-_INSERT_REPLY: Final = insert(Reply, **column_kinds(Reply))
+_INSERT: Final = insert_new(ReplyPart, column_kinds(ReplyPart, *ReceivedPart._fields))
+_INSERT_REPLY: Final = insert(Reply, column_kinds(Reply))
 _open: Any = _part.c.reply_id.is_(None)
 
 

@@ -173,7 +173,7 @@ def _build_secrets(dialect: Dialect) -> Any:
     return dialect.locked(select(_endpoint.c.secrets_sealed).where(_OWN, _THIS))
 
 
-_INSERT: Final = insert(Endpoint, **column_kinds(Endpoint))
+_INSERT: Final = insert(Endpoint, column_kinds(Endpoint))
 _GET: Final = Statement(lambda _: select(*_VIEWED).where(_OWN, _THIS))
 _LIST: Final = Statement(
     lambda _: (
