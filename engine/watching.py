@@ -110,10 +110,10 @@ def moved(metrics: Metrics) -> Callable[[Sequence[Tally]], None]:
         doubts: Tallied[tuple[int, str]] = Tallied()
         ends: Tallied[tuple[int, str, str]] = Tallied()
         for tally in tallies:
-            for raised_type, _sequence, state in tally.raised:
+            for raised_type, _sequence, state, reason in tally.raised:
                 if state in _ENDED:
                     ends[tally.lane, tally.account or "", state] += 1
-                    if tally.reason == "expired_before_send":
+                    if reason == "expired_before_send":
                         metrics.expired.labels(LANE_NAMES[tally.lane]).inc()
                 elif raised_type == "message.in_doubt":
                     doubts[tally.lane, tally.account or ""] += 1

@@ -35,7 +35,6 @@ class PlainMessage(NamedTuple):
     simulated: int
     parts: int = 1
     status: int = 0
-    reason: None = None
 
 
 class InFlight(NamedTuple):

@@ -112,7 +112,7 @@ def _exactly(touched: int, rows: Sequence[object]) -> None:
 
 
 def _event(message: PlainMessage, event_type: str, state: str, sequence: int) -> NewEvent:
-    data = message_data(message, event_type, state)
+    data = message_data(message, event_type, state, None)
     return NewEvent(message.application_id, event_type, message.id, sequence, data)
 
 

@@ -182,7 +182,7 @@ def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: i
             raised.type,
             tally.id,
             raised.sequence,
-            message_data(tally, raised.type, raised.state),
+            message_data(tally, raised.type, raised.state, raised.reason),
         )
         for tally in tallies
         for raised in tally.raised

@@ -50,6 +50,7 @@ class Raised(NamedTuple):
     type: str
     sequence: int
     state: str
+    reason: str | None = None
 
 
 @dataclass(slots=True)
@@ -110,7 +111,7 @@ class Tally:
             self.state = to
         if event is not None:
             self.sequence += 1
-            self.raised.append(Raised(f"message.{event}", self.sequence, to))
+            self.raised.append(Raised(f"message.{event}", self.sequence, to, self.reason))
 
     def finish(self, state: str, now: int, reason: str | None = None) -> None:
         """Move to a final state and raise its event."""

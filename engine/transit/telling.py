@@ -26,26 +26,23 @@ class Told(Protocol):
     @property
     def account(self) -> str | None: ...
     @property
-    def reason(self) -> str | None: ...
-    @property
     def status(self) -> int | None: ...
     @property
     def simulated(self) -> int: ...
 
 
-def message_data(tally: Told, event_type: str, state: str) -> str:
-    """Return the payload of a `message.*` event, as `event_data` would.
-
-    Written by hand, since every message raises two: only what a caller or an operator wrote needs escaping.
+def message_data(message: Told, event_type: str, state: str, reason: str | None) -> str:
+    """Return the payload of a `message.*` event, as `event_data` would; only what a caller or an operator wrote needs
+    escaping.
     """
     assert event_type in MESSAGE_EVENTS
-    reference, reason = "null", "null"
-    if tally.reference is not None or tally.reason is not None:
-        reference, reason = json.dumps(tally.reference, ensure_ascii=False), json.dumps(tally.reason)
-    account = "null" if tally.account is None else f'"{tally.account}"'
-    status = "null" if tally.status is None else tally.status
+    reference, why = "null", "null"
+    if message.reference is not None or reason is not None:
+        reference, why = json.dumps(message.reference, ensure_ascii=False), json.dumps(reason)
+    account = "null" if message.account is None else f'"{message.account}"'
+    status = "null" if message.status is None else message.status
     return (
-        f'{{"message_id":"{tally.id}","category":"{tally.category}","state":"{state}","to":"{mask(tally.recipient)}",'
-        f'"reference":{reference},"parts":{tally.parts},"account":{account},"reason":{reason},"status":{status},'
-        f'"simulated":{"true" if tally.simulated else "false"}}}'
+        f'{{"message_id":"{message.id}","category":"{message.category}","state":"{state}",'
+        f'"to":"{mask(message.recipient)}","reference":{reference},"parts":{message.parts},"account":{account},'
+        f'"reason":{why},"status":{status},"simulated":{"true" if message.simulated else "false"}}}'
     )
