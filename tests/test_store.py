@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from sqlalchemy import bindparam, select
+from trio.testing import wait_all_tasks_blocked
 
 from engine.errors import NotAllowed, StoreUnavailable
 from engine.store import schema
@@ -18,6 +21,7 @@ from engine.store.revision import NEWEST, bring_up_to_date
 from engine.store.statements import Statement, column_kinds, insert, insert_new, move
 from engine.store.tables_cases import Timer
 from engine.store.transaction import Tx
+from engine.store.writer import GroupWriter
 
 _timer: Any = Timer.__table__  # type: ignore[attr-defined]
 INSERT = insert(Timer, column_kinds(Timer))
@@ -175,6 +179,40 @@ async def test_what_a_batch_shares_is_given_once(store: Store) -> None:
     rows = [("t1", 5), ("t2", 6)]
     await store.write(lambda tx: tx.batch(shared, rows, same_application_id="app", same_case_id="case"))
     assert await store.read(lambda tx: tx.all(ALL)) == [("t1", "armed", 5), ("t2", "armed", 6)]
+
+
+async def test_urgent_jobs_go_first_and_those_apart_take_turns_with_the_rest(sqlite_database: Database) -> None:
+    """C1: neither claims nor what intake commits can starve the other, and a code waits for neither."""
+    writer = GroupWriter(sqlite_database)
+    order: list[str] = []
+
+    def job(name: str) -> Callable[[Tx], None]:
+        return lambda _tx: order.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for name in ("rest 1", "rest 2", "apart 1", "apart 2", "code"):
+            how = {"urgent": name == "code", "apart": name.startswith("apart")}
+            nursery.start_soon(partial(writer.write, job(name), **how))
+            await wait_all_tasks_blocked()
+        groups = [[waiting.job for waiting in writer._take(2)] for _ in range(3)]
+        for group in groups:
+            for run in group:
+                run(None)
+        assert order == ["code", "apart 1", "apart 2", "rest 1", "rest 2"]
+        nursery.start_soon(partial(writer.write, job("rest 3"), urgent=False))
+        nursery.start_soon(partial(writer.write, job("apart 3"), urgent=False, apart=True))
+        nursery.start_soon(partial(writer.write, job("apart 4"), urgent=False, apart=True))
+        await wait_all_tasks_blocked()
+        order.clear()
+        for _ in range(3):
+            for waiting in writer._take(1):
+                waiting.job(None)
+        assert order[1] == "rest 3"
+        writer.start()
+        nursery.cancel_scope.cancel()
+        for task in list(nursery.child_tasks):
+            trio.lowlevel.reschedule(task)
+    writer.stop()
 
 
 async def test_a_lost_guard_in_one_job_undoes_no_other_job_of_its_group(threaded_store: Store) -> None:

@@ -396,7 +396,7 @@ class Flaky:
         self.database = store.database
         self._store = store
 
-    async def write(self, job: Callable[[Any], Any], *, urgent: bool = False) -> Any:
+    async def write(self, job: Callable[[Any], Any], *, urgent: bool = False, apart: bool = False) -> Any:
         return await self._do(self._store.write, job)
 
     async def read(self, job: Callable[[Any], Any]) -> Any:

@@ -26,7 +26,7 @@ class WeatherStore(Store):
         self.unknown = False
         self.refused = 0
 
-    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False) -> T:
+    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False, apart: bool = False) -> T:
         """As `Store.write`, weather permitting."""
         if self.commit_s:
             await trio.sleep(self.commit_s)
@@ -36,7 +36,7 @@ class WeatherStore(Store):
             self.refused += 1
             await trio.lowlevel.checkpoint()
             raise StoreUnavailable("the database is down")
-        value = await super().write(job, urgent=urgent)
+        value = await super().write(job, urgent=urgent, apart=apart)
         if self.unknown:
             raise CommitUnknown("the answer to COMMIT was lost")
         return value

@@ -59,14 +59,15 @@ class Store:
         while self._readers:
             self._readers.pop().close()
 
-    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False) -> T:
-        """Run `job` in a transaction and return its value after the commit.
+    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False, apart: bool = False) -> T:
+        """Run `job` in a transaction and return its value after the commit; `urgent` goes before all others, `apart`
+        is not committed together with them.
 
         Raises what the job raised (then nothing of it happened), `StoreUnavailable` if the database is down, locked or
         full, `CommitUnknown` if the answer to COMMIT was lost.
         """
         if self._writer is not None:
-            return await self._writer.write(job, urgent=urgent)
+            return await self._writer.write(job, urgent=urgent, apart=apart)
         await trio.lowlevel.checkpoint()
         return self.write_inline(job)
 

@@ -41,14 +41,20 @@ class _Waiting:
 
 
 class GroupWriter:
-    """The thread, its two queues (urgent first), and the hand-back to trio: one call per group."""
+    """The thread, its three queues, and the hand-back to trio: one call per group.
+
+    Urgent jobs come first. Those that are committed apart take turns with all the rest: what they let go out is under
+    way while the others are worked on, and neither can starve the other.
+    """
 
     def __init__(self, database: Database, ended: GroupEnded | None = None) -> None:
         self._database = database
         self._ended = ended
         self._token = trio.lowlevel.current_trio_token()
         self._urgent: deque[_Waiting] = deque()
+        self._apart: deque[_Waiting] = deque()
         self._normal: deque[_Waiting] = deque()
+        self._was_apart = False
         self._bell = threading.Condition(threading.Lock())
         self._stopping = False
         self._groups = 0
@@ -73,14 +79,14 @@ class GroupWriter:
             self._checkpointer.stop()
         self._thread.join()
 
-    async def write(self, job: Callable[[Any], T], *, urgent: bool) -> T:
+    async def write(self, job: Callable[[Any], T], *, urgent: bool, apart: bool = False) -> T:
         """Queue `job` and return its value after its commit; not cancelled once queued, since it may be committing."""
         await trio.lowlevel.checkpoint_if_cancelled()
         waiting = _Waiting(job, trio.lowlevel.current_task())
         with self._bell:
             if self._stopping:
                 raise StoreUnavailable("the store is closing")
-            (self._urgent if urgent else self._normal).append(waiting)
+            (self._urgent if urgent else self._apart if apart else self._normal).append(waiting)
             self._bell.notify()
 
         def refuse_cancel(_raise: object) -> trio.lowlevel.Abort:
@@ -124,10 +130,12 @@ class GroupWriter:
 
     def _take(self, limit: int) -> list[_Waiting]:
         with self._bell:
-            while not (self._urgent or self._normal or self._stopping):
+            while not (self._urgent or self._apart or self._normal or self._stopping):
                 self._bell.wait()
-            # Urgent jobs commit by themselves: what they let go out is under way while the others are worked on.
-            queue = self._urgent or self._normal
+            queue = self._urgent
+            if not queue:
+                queue = self._apart if self._apart and not (self._was_apart and self._normal) else self._normal
+                self._was_apart = queue is self._apart
             return [queue.popleft() for _ in range(min(limit, len(queue)))]
 
     def _may_retry(self, waiting: _Waiting, error: BaseException) -> bool:

@@ -211,7 +211,7 @@ class Sender:
         # doubt.
         with trio.CancelScope(shield=True):
             try:
-                claimed = await self.store.write(claim, urgent=True)
+                claimed = await self.store.write(claim, urgent=key.lane == Lane.OTP, apart=True)
             except (StoreUnavailable, CommitUnknown):
                 # If the commit was lost the rows tell at the next start: they are in doubt, and nothing was written.
                 self._settle(most, 0, key.lane)

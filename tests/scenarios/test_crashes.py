@@ -34,12 +34,12 @@ class MortalStore(Store):
         self.writes = 0
         self.dead = False
 
-    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False) -> T:
+    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False, apart: bool = False) -> T:
         """Run the job, or die."""
         self.writes += 1
         if self.dead or self.before(job):
             self.die()
-        result = await super().write(job, urgent=urgent)
+        result = await super().write(job, urgent=urgent, apart=apart)
         if self.after(job, result):
             self.die()
         return result
@@ -98,7 +98,7 @@ async def test_a_crash_at_each_point_of_a_submit_loses_nothing_and_counts_what_m
             await trio.sleep_forever()
 
         assert await live(world, database, first)
-        world.sim.smsc.submissions.held.clear()
+        world.sim.smsc.submissions.answers.clear()
         world.sim.behave(response="given")
         taken = world.sim.stats.accepted
         assert taken == (0 if point == "after_commit" else 6)

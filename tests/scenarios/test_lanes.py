@@ -220,7 +220,7 @@ class SlowStore(Store):
         self._busy = False
         self._waiting: tuple[deque[trio.Event], deque[trio.Event]] = (deque(), deque())
 
-    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False) -> T:
+    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False, apart: bool = False) -> T:
         """Take a turn."""
         with trio.CancelScope(shield=True):
             if self._busy:

@@ -324,9 +324,9 @@ async def test_a_stream_of_receipts_does_not_delay_the_handling_of_responses(
     async with rig(sqlite_database) as pair:
         write = pair.core.store.write
 
-        async def slow(job: Any, *, urgent: bool = False) -> Any:
+        async def slow(job: Any, *, urgent: bool = False, apart: bool = False) -> Any:
             await trio.sleep(0.01)  # a commit
-            return await write(job, urgent=urgent)
+            return await write(job, urgent=urgent, apart=apart)
 
         pair.core.store.write = slow  # type: ignore[method-assign]
         pair.sim.behave(receipts="never")

@@ -82,7 +82,7 @@ class SimulatedStore(Store):
             [[pages]] = self._connection.execute("PRAGMA page_count").fetchall()
             self._connection.execute(f"PRAGMA max_page_count = {pages if self._weather.full else 1 << 30}").fetchall()
 
-    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False) -> T:
+    async def write(self, job: Callable[[Tx], T], *, urgent: bool = False, apart: bool = False) -> T:
         """As `Store.write`: first come, first committed; not cancelled once it has begun."""
         await trio.lowlevel.checkpoint_if_cancelled()
         about = about_of(job)
