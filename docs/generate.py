@@ -14,7 +14,15 @@ from docs.catalogue import catalogue_page
 from docs.operations_reference import classes_block, metrics_block, waits_block
 from docs.pictures import modules_block, moves_block, phones_block, tables_block
 from docs.settings_reference import settings_block
-from docs.simulator_reference import behaviour_block, control_block, dialects_block, faults_block, people_block
+from docs.simulator_reference import (
+    behaviour_block,
+    control_block,
+    delays_block,
+    dialects_block,
+    faults_block,
+    ids_block,
+    people_block,
+)
 
 FOLDER: Final = Path(__file__).resolve().parent
 Make = Callable[[], str]
@@ -45,7 +53,9 @@ BLOCKS: Final[Mapping[str, Mapping[str, Make]]] = {
     "simulator.md": {
         "control": control_block,
         "behaviour": behaviour_block,
+        "delays": delays_block,
         "dialects": dialects_block,
+        "ids": ids_block,
         "faults": faults_block,
         "people": people_block,
     },

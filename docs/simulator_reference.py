@@ -10,17 +10,21 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from smppsim.behaviour import Behaviour, Link
+from smppsim.behaviour import Behaviour, Drop, Link
 from smppsim.control.app import add_routes
-from smppsim.delays import Fixed
+from smppsim.delays import DELAYS, Fixed
+from smppsim.dialects import DIALECTS
 from smppsim.faults import AnyFault, Fault, OnAccount, OnFrames, OnLinks
-from smppsim.outcomes import Outcome
+from smppsim.message_ids import IdForm, write_id
+from smppsim.outcomes import Answer, Outcome, PartOutcome, Report
 from smppsim.people import CHARACTERS, Choice, Line, Person, Reaction
-from smppsim.receipt_text import DIALECTS, ReceiptText
-from smppsim.scenario import AccountSettings, Bounds
+from smppsim.receipt_text import FIELDS, ReceiptText
+from smppsim.rules import Rule
+from smppsim.scenario import AccountSettings, Bounds, Scenario
 from smppsim.simulator import Simulator
 from smppsim.subscribers import FAILURES, PhoneSettings
 
+_AN_ID: Final = 123_456_789
 _HIDDEN: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}
 
 _HITS: Final = ((OnFrames, "PDUs"), (OnLinks, "links"), (OnAccount, "accounts"), (BaseModel, "everybody"))
@@ -28,7 +32,10 @@ _HITS: Final = ((OnFrames, "PDUs"), (OnLinks, "links"), (OnAccount, "accounts"),
 # What the code leaves to the name of a field.
 _MORE: Final = {
     "answers": "command_status of submit_sm_resp, one drawn by weight",
-    "responses_lost": "of submits, taken and never answered",
+    "responses_lost": "share of submits, taken and never answered",
+    "responses_doubled": "share of responses that come twice",
+    "responses_late": "share that are late",
+    "responses_late_by": "and by how much",
     "response_delay": "before the answer",
     "drop": "lose the link around a submit; see below",
     "outcomes": "what becomes of an accepted message, one drawn by weight",
@@ -43,7 +50,13 @@ _MORE: Final = {
     "receipt_pdu": "what carries receipts",
     "id_form": "how the id is written in responses",
     "weight": "against the other possibilities",
-    "state": "final state",
+    "state": "as `stat:` and message_state say it",
+    "status": "command_status of submit_sm_resp",
+    "outcome": "its end",
+    "how": "close, reset, black_hole or stall",
+    "share": "of the submits",
+    "accounts": "who may bind",
+    "bounds": "what is kept",
     "bind_status": "answer to binds",
     "bind_response": "whether binds are answered",
     "bind_delay": "before the answer to a bind",
@@ -109,7 +122,7 @@ def _told(name: str, field: FieldInfo) -> str:
 
 def behaviour_block() -> str:
     """Return the fields of behaviour, outcomes, links, accounts and bounds."""
-    return _models(Behaviour, Outcome, Link, AccountSettings, Bounds)
+    return _models(Behaviour, Answer, Outcome, Report, PartOutcome, Drop, Link, Rule, AccountSettings, Bounds, Scenario)
 
 
 def people_block() -> str:
@@ -185,11 +198,38 @@ def _plain(value: Any) -> str:
         set_ones = {name: one for name, one in value.model_dump(mode="json").items() if one is not None}
         return json.dumps(set_ones) if len(set_ones) <= 4 else "{}"
     if isinstance(value, ReceiptText):
-        return next((name for name, template in DIALECTS.items() if template == value.template), value.template)
+        return next((name for name, dialect in DIALECTS.items() if dialect.text == value), value.template)
     return json.dumps(value) if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 
+def delays_block() -> str:
+    """Return the kinds of delay."""
+    lines = ["| `kind` | is told | what it is |", "|---|---|---|"]
+    for delay in DELAYS:
+        fields = {name: field for name, field in delay.model_fields.items() if name != "kind"}
+        told = ", ".join(_told(name, field) for name, field in fields.items())
+        lines.append(f"| `{delay.model_fields['kind'].default}` | {told} | {' '.join((delay.__doc__ or '').split())} |")
+    return "\n".join(lines)
+
+
+def ids_block() -> str:
+    """Return the forms of a message id, each with an example."""
+    rows = [f"| `{form}` | `{write_id(_AN_ID, form).decode()}` |" for form in IdForm]
+    return "\n".join([f"| form | message {_AN_ID} |", "|---|---|", *rows])
+
+
 def dialects_block() -> str:
-    """Return the dialects of receipt texts."""
-    rows = [f"| `{name}` | {f'`{text}`' if text else 'an empty text'} |" for name, text in DIALECTS.items()]
-    return "\n".join(["| dialect | template |", "|---|---|", *rows])
+    """Return the dialects of receipt texts, and the fields of templates."""
+    dialects = [f"| `{name}` | {dialect.about} | {_template(dialect.text)} |" for name, dialect in DIALECTS.items()]
+    fields = [f"| `{{{name}}}` | {field.about} |" for name, field in FIELDS.items()]
+    return "\n".join(
+        [
+            "| dialect | what is odd about it | template |", "|---|---|---|", *dialects, "",
+            "| field of a template | what it is |", "|---|---|", *fields,
+        ]
+    )  # fmt: skip
+
+
+def _template(text: ReceiptText) -> str:
+    shown = text.template.replace("\0", "\\0").replace("\r", "\\r").replace("\n", "\\n")
+    return f"`{shown}`" if shown else "an empty text"

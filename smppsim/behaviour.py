@@ -8,15 +8,16 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from engine.smpp.pdu import Status
 from smppsim.chances import Lottery
 from smppsim.data import CommandStatus, Data, Seconds, Share
 from smppsim.delays import NO_DELAY, Delay, Fixed
+from smppsim.dialects import DIALECTS
 from smppsim.message_ids import IdForm
 from smppsim.outcomes import Answer, Outcome, PartOutcome
-from smppsim.receipt_text import ReceiptText, read_receipt_text
+from smppsim.receipt_text import ReceiptText
 
 
 class Cut(StrEnum):
@@ -39,6 +40,22 @@ class Drop(Data):
     """`before_taking`: the message is lost with the link; `before_response`: it was taken, its answer is lost."""
     how: Cut = Cut.close
     share: Share = 1.0
+
+
+def _read_receipt_text(value: object) -> object:
+    """A dialect's name, or a template: text with a field in it, as it is or as a table with `ucs2`."""
+    if isinstance(value, str):
+        if value in DIALECTS:
+            return DIALECTS[value].text
+        if "{" not in value:
+            raise ValueError("neither the name of a dialect nor a template")
+        return ReceiptText(value)
+    return ReceiptText(**value) if isinstance(value, dict) else value
+
+
+def _write_receipt_text(text: ReceiptText) -> str | dict[str, Any]:
+    names = (name for name, dialect in DIALECTS.items() if dialect.text == text)
+    return next(names, None) or {"template": text.template, "ucs2": text.ucs2}
 
 
 class Behaviour(Data):
@@ -75,9 +92,12 @@ class Behaviour(Data):
     """Of the receipts, those with an id that no response ever carried."""
     receipt_bind: Literal["same", "sibling", "any"] = "same"
     """`sibling`: another session of the account than the one that submitted, where there is one."""
-    receipt_text: Annotated[ReceiptText, BeforeValidator(read_receipt_text)] = ReceiptText()
+    receipt_text: Annotated[ReceiptText, BeforeValidator(_read_receipt_text), PlainSerializer(_write_receipt_text)] = (
+        ReceiptText()
+    )
     receipt_tlvs: bool = True
-    receipt_pdu: Literal["deliver_sm", "data_sm"] = "deliver_sm"
+    receipt_pdu: Literal["deliver_sm", "payload", "data_sm"] = "deliver_sm"
+    """`payload`: deliver_sm with the text in message_payload."""
     id_form: IdForm = IdForm.decimal
     receipt_id_form: IdForm | None = None
     """Form of the id in receipts; absent, as in the response."""

@@ -10,19 +10,33 @@ class IdForm(StrEnum):
     """How a message id is written."""
 
     decimal = "decimal"
+    """`300000042`"""
     padded = "padded"
     """Decimal, zero-padded to ten digits."""
     hex = "hex"
+    """`11e1a32a`"""
     upper_hex = "upper_hex"
+    """`11E1A32A`"""
     padded_hex = "padded_hex"
+    """Zero-padded to sixteen digits."""
+    padded_upper_hex = "padded_upper_hex"
+    """The same in capitals."""
     uuid = "uuid"
+    """`…-4…-8000-…`, made of the number."""
+    uuid_hex = "uuid_hex"
+    """The same 32 digits without hyphens."""
     huge = "huge"
     """Hexadecimal, above 2^63."""
     huge_decimal = "huge_decimal"
     """The same number in decimal."""
+    long_decimal = "long_decimal"
+    """Decimal, 22 digits."""
+    zero_led = "zero_led"
+    """The same after a zero, which some receipts lose."""
 
 
 _ABOVE_2_63 = 0x812FC74700000000
+_22_DIGITS = 4_062_581_461_560_000_000_000
 _SPREAD = 0x9E3779B97F4A7C15  # odd, so that multiplying by it only permutes the 64-bit numbers
 
 
@@ -39,6 +53,14 @@ def write_id(number: int, form: IdForm) -> bytes:
             return b"%X" % number
         case IdForm.padded_hex:
             return b"%016x" % number
+        case IdForm.padded_upper_hex:
+            return b"%016X" % number
+        case IdForm.long_decimal:
+            return b"%d" % (_22_DIGITS + number)
+        case IdForm.zero_led:
+            return b"0%d" % (_22_DIGITS + number)
+        case IdForm.uuid_hex:
+            return write_id(number, IdForm.uuid).replace(b"-", b"")
         case IdForm.huge:
             return b"%x" % (_ABOVE_2_63 + number)
         case IdForm.huge_decimal:

@@ -1,11 +1,13 @@
-"""The dialects in which operators write delivery receipts: named templates and the filling of them.
+"""The text of delivery receipts: states as words and numbers, templates, and the filling of them.
 
-It knows nothing of PDUs. `behaviour` names a dialect or brings a template of its own, `delivery` fills it.
+It knows nothing of PDUs, and no operator's format but the specification's; `dialects` has the others. `receipts`
+fills what a behaviour brings.
 """
 
 from __future__ import annotations
 
 import string
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, NamedTuple
@@ -26,29 +28,12 @@ MESSAGE_STATES: Final[dict[str, tuple[int, str, str]]] = {
 }
 """Our name → message_state, `stat:` and the usual `err:` (SMPP 3.4 sections 5.2.28 and Appendix B)."""
 
-DIALECTS: Final[dict[str, str]] = {
-    "standard": (
-        "id:{id} sub:001 dlvrd:{dlvrd} submit date:{submit} done date:{done} stat:{stat} err:{err} text:{text}"
-    ),
-    "capital_text": (
-        "id:{id} sub:001 dlvrd:{dlvrd} submit date:{submit} done date:{done} stat:{stat} err:{err} Text:{text}"
-    ),
-    "no_text": "id:{id} sub:001 dlvrd:{dlvrd} submit date:{submit} done date:{done} stat:{stat} err:{err}",
-    "seconds": (
-        "id:{id} sub:001 dlvrd:{dlvrd} submit date:{submit12} done date:{done12} stat:{stat} err:{err} text:{text}"
-    ),
-    "full_years": (
-        "id:{id} sub:001 dlvrd:{dlvrd} submit date:{submit14} done date:{done14} stat:{stat} err:{err} text:"
-    ),
-    "no_counts": "id:{id} submit date:{submit} done date:{done} stat:{stat} err:{err}",
-    "stat_only": "stat:{stat}",
-    "empty": "",
-}
-"""Room for the whole catalogue of real-world formats; each is also accepted as a template."""
-
-_FORMS: Final = {"": "%y%m%d%H%M", "12": "%y%m%d%H%M%S", "14": "%Y%m%d%H%M%S"}
-_DATES: Final = tuple(name + form for name in ("submit", "done") for form in _FORMS)
-_FIELDS: Final = ("id", "dlvrd", "stat", "err", "text", *_DATES)
+_VENDOR_WORDS: Final = {"enroute": "BUFFERD", "undeliverable": "FAILED", "rejected": "NACK"}
+_STANDARD: Final = (
+    "id:{id} sub:001 dlvrd:{dlvrd} submit date:{submit} done date:{done} stat:{stat} err:{err} text:{text}"
+)
+_DATES: Final = {"": "%y%m%d%H%M", "12": "%y%m%d%H%M%S", "14": "%Y%m%d%H%M%S"}
+_CACHED_DATES: Final = 1000
 
 
 class ReceiptFields(NamedTuple):
@@ -60,60 +45,96 @@ class ReceiptFields(NamedTuple):
     submitted: int
     done: int
     text: bytes
+    to: bytes
+
+
+class Field(NamedTuple):
+    """How a field of a template is written, and what it is."""
+
+    write: Callable[[ReceiptFields], bytes]
+    about: str
+
+
+_dates: dict[tuple[str, int], bytes] = {}
+
+
+def _date(instant_us: int, form: str) -> bytes:
+    instant = instant_us // 1_000_000
+    known = _dates.get((form, instant))
+    if known is None:
+        if len(_dates) > _CACHED_DATES:
+            _dates.clear()
+        known = _dates[form, instant] = datetime.fromtimestamp(instant, UTC).strftime(form).encode()
+    return known
+
+
+def _submit_date(form: str) -> Field:
+    return Field(lambda said: _date(said.submitted, form), f"when it was taken: `{form}`")
+
+
+def _done_date(form: str) -> Field:
+    return Field(lambda said: _date(said.done, form), f"when its state was reached: `{form}`")
+
+
+def _words(words: Mapping[str, str]) -> Callable[[ReceiptFields], bytes]:
+    octets = {state: word.encode() for state, word in words.items()}
+    return lambda said: octets[said.state]
+
+
+def _err(said: ReceiptFields) -> bytes:
+    return (MESSAGE_STATES[said.state][2] if said.err is None else said.err).encode("latin-1")
+
+
+def _err_hex(said: ReceiptFields) -> bytes:
+    err = _err(said)
+    return b"%03x" % int(err) if err.isdigit() else err
+
+
+_STATS: Final = {state: stat for state, (_, stat, _) in MESSAGE_STATES.items()}
+_COUNTS: Final = {state: "001" if state == "delivered" else "000" for state in MESSAGE_STATES}
+FIELDS: Final[Mapping[str, Field]] = {
+    "id": Field(lambda said: said.id, "message id in the form of receipts"),
+    "dlvrd": Field(_words(_COUNTS), "`001` or `000`"),
+    "dlvrd1": Field(_words({state: count[-1] for state, count in _COUNTS.items()}), "`1` or `0`"),
+    "stat": Field(_words(_STATS), "`DELIVRD`, `UNDELIV` …"),
+    "stat_long": Field(_words({state: state.upper() for state in _STATS}), "`DELIVERED`, `UNDELIVERABLE` …"),
+    "stat_lower": Field(_words({state: stat.lower() for state, stat in _STATS.items()}), "`delivrd`, `undeliv` …"),
+    "stat_vendor": Field(_words({**_STATS, **_VENDOR_WORDS}), "`BUFFERD`, `FAILED`, `NACK`, else as `stat`"),
+    "err": Field(_err, "as the outcome says, or the state's usual value"),
+    "err4": Field(lambda said: _err(said).rjust(4, b"0"), "the same of four digits"),
+    "err_hex": Field(_err_hex, "the same in hexadecimal"),
+    "comma_code": Field(lambda said: b"00" if said.state == "delivered" else b"02", "`00` for delivered, else `02`"),
+    "to": Field(lambda said: said.to, "the handset's number"),
+    "text": Field(lambda said: said.text, "the first 20 characters of the message"),
+    **{f"submit{digits}": _submit_date(form) for digits, form in _DATES.items()},
+    **{f"done{digits}": _done_date(form) for digits, form in _DATES.items()},
+}
+"""What a template may name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptText:
     """A template, compiled so that filling it is one formatting of octets."""
 
-    template: str = DIALECTS["standard"]
+    template: str = _STANDARD
+    ucs2: bool = False
     _pattern: bytes = field(init=False, repr=False, compare=False)
-    _names: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _writers: tuple[Callable[[ReceiptFields], bytes], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        pattern, names = [], []
+        pattern, writers = [], []
         for literal, name, spec, conversion in string.Formatter().parse(self.template):
             pattern.append(literal.replace("%", "%%"))
             if name is None:
                 continue
-            if name not in _FIELDS or spec or conversion:
-                raise ValueError(f"a receipt template knows only {', '.join(_FIELDS)}")
+            if name not in FIELDS or spec or conversion:
+                raise ValueError(f"a receipt template knows only {', '.join(FIELDS)}")
             pattern.append("%b")
-            names.append(name)
+            writers.append(FIELDS[name].write)
         object.__setattr__(self, "_pattern", "".join(pattern).encode("latin-1"))
-        object.__setattr__(self, "_names", tuple(names))
+        object.__setattr__(self, "_writers", tuple(writers))
 
     def fill(self, said: ReceiptFields) -> bytes:
         """The short_message of a receipt."""
-        _, stat, err = MESSAGE_STATES[said.state]
-        values = {
-            "id": said.id,
-            "dlvrd": b"001" if said.state == "delivered" else b"000",
-            "stat": stat.encode(),
-            "err": (err if said.err is None else said.err).encode("latin-1"),
-            "text": said.text,
-        }
-        return self._pattern % tuple([values[name] if name in values else _date(name, said) for name in self._names])
-
-
-def read_receipt_text(value: object) -> object:
-    """A dialect's name or a template → ReceiptText; ValueError names the fields there are."""
-    if isinstance(value, str):
-        return ReceiptText(DIALECTS.get(value, value))
-    if isinstance(value, dict):
-        return ReceiptText(**value)
-    return value
-
-
-_dates: dict[tuple[str, int], bytes] = {}
-
-
-def _date(name: str, said: ReceiptFields) -> bytes:
-    instant = (said.submitted if name.startswith("submit") else said.done) // 1_000_000
-    form = _FORMS[name.removeprefix("submit").removeprefix("done")]
-    known = _dates.get((form, instant))
-    if known is None:
-        if len(_dates) > 1000:
-            _dates.clear()
-        known = _dates[form, instant] = datetime.fromtimestamp(instant, UTC).strftime(form).encode()
-    return known
+        filled = self._pattern % tuple([write(said) for write in self._writers])
+        return filled.decode("latin-1").encode("utf-16-be") if self.ucs2 else filled

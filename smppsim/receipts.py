@@ -58,9 +58,9 @@ def write_receipt(
         state = message.state
         err = message.err if err is None else err
     receipt_id = message.receipt_id if message_id is None else message_id
-    text = behaviour.receipt_text.fill(ReceiptFields(receipt_id, state, err, message.submitted, wall, quote(pdu)))[
-        :_LONGEST
-    ]
+    said = ReceiptFields(receipt_id, state, err, message.submitted, wall, quote(pdu), pdu.destination_addr)
+    text = behaviour.receipt_text.fill(said)[:_LONGEST]
+    data_coding = _UCS2 if behaviour.receipt_text.ucs2 else 0
     tlvs: tuple[Tlv, ...] = ()
     if behaviour.receipt_tlvs:
         tlvs = (
@@ -70,9 +70,10 @@ def write_receipt(
     if network_error is not None:
         tlvs += ((Tag.NETWORK_ERROR_CODE, bytes((network_error[0], *divmod(network_error[1], 256)))),)
     kind = _INTERMEDIATE if intermediate else _RECEIPT
+    if behaviour.receipt_pdu != "deliver_sm" and text:
+        tlvs += ((Tag.MESSAGE_PAYLOAD, text),)
+        text = b""
     if behaviour.receipt_pdu == "data_sm":
-        if text:
-            tlvs += ((Tag.MESSAGE_PAYLOAD, text),)
         return DataSm(
             source_addr_ton=pdu.dest_addr_ton,
             source_addr_npi=pdu.dest_addr_npi,
@@ -81,6 +82,7 @@ def write_receipt(
             dest_addr_npi=pdu.source_addr_npi,
             destination_addr=pdu.source_addr,
             esm_class=kind,
+            data_coding=data_coding,
             tlvs=tlvs,
         )
     return DeliverSm(
@@ -92,6 +94,7 @@ def write_receipt(
         pdu.source_addr_npi,
         pdu.source_addr,
         kind,
+        data_coding=data_coding,
         short_message=text,
         tlvs=tlvs,
     )
