@@ -197,8 +197,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, BaseModel):
         set_ones = {name: one for name, one in value.model_dump(mode="json").items() if one is not None}
         return json.dumps(set_ones) if len(set_ones) <= 4 else "{}"
-    if isinstance(value, ReceiptText):
-        return next((name for name, dialect in DIALECTS.items() if dialect.text == value), value.template)
     return json.dumps(value) if isinstance(value, bool | int | float | str) or value is None else str(value)
 
 

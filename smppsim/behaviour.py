@@ -92,9 +92,12 @@ class Behaviour(Data):
     """Of the receipts, those with an id that no response ever carried."""
     receipt_bind: Literal["same", "sibling", "any"] = "same"
     """`sibling`: another session of the account than the one that submitted, where there is one."""
-    receipt_text: Annotated[ReceiptText, BeforeValidator(_read_receipt_text), PlainSerializer(_write_receipt_text)] = (
-        ReceiptText()
-    )
+    receipt_text: Annotated[
+        ReceiptText,
+        BeforeValidator(_read_receipt_text),
+        PlainSerializer(_write_receipt_text),
+        Field(validate_default=True),
+    ] = "standard"  # type: ignore[assignment]
     receipt_tlvs: bool = True
     receipt_pdu: Literal["deliver_sm", "payload", "data_sm"] = "deliver_sm"
     """`payload`: deliver_sm with the text in message_payload."""
