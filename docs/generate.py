@@ -22,6 +22,7 @@ from docs.simulator_reference import (
     faults_block,
     ids_block,
     people_block,
+    profiles_block,
 )
 
 FOLDER: Final = Path(__file__).resolve().parent
@@ -56,6 +57,7 @@ BLOCKS: Final[Mapping[str, Mapping[str, Make]]] = {
         "delays": delays_block,
         "dialects": dialects_block,
         "ids": ids_block,
+        "profiles": profiles_block,
         "faults": faults_block,
         "people": people_block,
     },

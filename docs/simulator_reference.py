@@ -21,6 +21,8 @@ from smppsim.people import CHARACTERS, Choice, Line, Person, Reaction
 from smppsim.receipt_text import FIELDS, ReceiptText
 from smppsim.rules import Rule
 from smppsim.scenario import AccountSettings, Bounds, Scenario
+from smppsim.scenario_files import profiles
+from smppsim.schedule import Planned
 from smppsim.simulator import Simulator
 from smppsim.subscribers import FAILURES, PhoneSettings
 
@@ -57,6 +59,7 @@ _MORE: Final = {
     "share": "of the submits",
     "accounts": "who may bind",
     "bounds": "what is kept",
+    "fault": "one of the faults above",
     "bind_status": "answer to binds",
     "bind_response": "whether binds are answered",
     "bind_delay": "before the answer to a bind",
@@ -121,8 +124,10 @@ def _told(name: str, field: FieldInfo) -> str:
 
 
 def behaviour_block() -> str:
-    """Return the fields of behaviour, outcomes, links, accounts and bounds."""
-    return _models(Behaviour, Answer, Outcome, Report, PartOutcome, Drop, Link, Rule, AccountSettings, Bounds, Scenario)
+    """Return the fields of a scenario and of everything in it but people and phones."""
+    return _models(
+        Behaviour, Answer, Outcome, Report, PartOutcome, Drop, Link, Rule, Planned, AccountSettings, Bounds, Scenario
+    )
 
 
 def people_block() -> str:
@@ -198,6 +203,12 @@ def _plain(value: Any) -> str:
         set_ones = {name: one for name, one in value.model_dump(mode="json").items() if one is not None}
         return json.dumps(set_ones) if len(set_ones) <= 4 else "{}"
     return json.dumps(value) if isinstance(value, bool | int | float | str) or value is None else str(value)
+
+
+def profiles_block() -> str:
+    """Return the profiles that are shipped."""
+    rows = [f"| `{name}` | {about} |" for name, about in profiles().items()]
+    return "\n".join(["| profile | what it rehearses |", "|---|---|", *rows])
 
 
 def delays_block() -> str:

@@ -10,7 +10,6 @@ import secrets
 import ssl
 import sys
 import time
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -26,11 +25,13 @@ from smppsim.behaviour import Behaviour
 from smppsim.check.command import check
 from smppsim.control import control_app
 from smppsim.scenario import AccountSettings, Scenario
+from smppsim.scenario_files import ScenarioError, load_profile, load_scenario, profiles
 from smppsim.simulator import Simulator
 from smppsim.tls import self_signed, server_context
 
 _GC = 50_000, 20, 50
 """Rarer collections: a pause of the simulator looks like a slow operator to whoever measures."""
+_RECEIPT_DELAY_S = 1.0
 _LOOPBACK = "127.0.0.1"
 _ANY = "0.0.0.0"  # noqa: S104 - only with --listen-any
 
@@ -62,13 +63,19 @@ def serve(
         list[str] | None, typer.Option(help="NAME:PASSWORD or NAME (a password is made up); repeatable.")
     ] = None,
     scenario: Annotated[
-        Path | None, typer.Option(help="A TOML file: accounts, behaviour, links, rules, bounds.", exists=True)
+        Path | None, typer.Option(help="A TOML file: accounts, behaviour, links, rules, schedule …", exists=True)
+    ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="A scenario that is shipped; --scenario goes on top. See: smppsim profiles.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of every chance there is; the same seed, the same run.")] = 0,
-    response_delay: Annotated[float, typer.Option(help="Seconds before an answer, for accounts given here.")] = 0.0,
+    response_delay: Annotated[
+        float | None, typer.Option(help="Seconds before an answer, for accounts given here.")
+    ] = None,
     receipt_delay: Annotated[
-        float, typer.Option(help="Seconds from the answer to the receipt, for accounts given here.")
-    ] = 1.0,
+        float | None,
+        typer.Option(help="Seconds from the answer to the receipt, for accounts given here; 1 without a profile."),
+    ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Speak TLS, with a self-signed certificate made now.")] = False,
     tls_pem: Annotated[
         Path | None, typer.Option(help="Where to write that certificate, for clients to trust; implies --tls.")
@@ -85,11 +92,17 @@ def serve(
     ] = False,
 ) -> None:
     """Serve an SMSC and its HTTP control API until interrupted."""
+    delays = {"response_delay": response_delay, "receipt_delay": receipt_delay}
     try:
-        behaviour = Behaviour.model_validate({"response_delay": response_delay, "receipt_delay": receipt_delay})
-        chosen = _read_scenario(scenario, account or [], behaviour)
-    except (ValidationError, tomllib.TOMLDecodeError) as error:
-        typer.echo(_complaint(error), err=True)
+        chosen = _compose(
+            profile, scenario, account or [], {name: delay for name, delay in delays.items() if delay is not None}
+        )
+    except ValidationError as error:
+        rows = error.errors(include_url=False, include_context=False, include_input=False)
+        typer.echo("\n".join(f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows), err=True)
+        raise typer.Exit(2) from None
+    except (LookupError, OSError, ScenarioError) as error:
+        typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     try:
         secured = _secured(tls or tls_pem is not None, tls_pem, tls_cert, tls_key)
@@ -106,6 +119,15 @@ def serve(
         raise typer.Exit(1) from None
 
 
+@app.command(name="profiles")
+def list_profiles() -> None:
+    """List the scenarios that are shipped, each with what it rehearses."""
+    table = Table(box=None, show_header=False)
+    for name, about in profiles().items():
+        table.add_row(name, about)
+    Console().print(table)
+
+
 def _secured(self_made: bool, pem: Path | None, chain: Path | None, key: Path | None) -> _Secured | None:
     """TLS by files, or by a certificate of our own whose PEM is written where told, or none; OSError."""
     if chain is not None:
@@ -120,23 +142,24 @@ def _secured(self_made: bool, pem: Path | None, chain: Path | None, key: Path | 
     return _Secured(made.context, told)
 
 
-def _complaint(error: ValidationError | tomllib.TOMLDecodeError) -> str:
-    if isinstance(error, tomllib.TOMLDecodeError):
-        return f"scenario: {error}"
-    rows = error.errors(include_url=False, include_context=False, include_input=False)
-    return "\n".join(f"scenario: {'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)
+def _compose(profile: str | None, file: Path | None, accounts: list[str], delays: dict[str, float]) -> Scenario:
+    """The file on top of the profile, and the accounts given as options; a demo account if there is none.
 
-
-def _read_scenario(file: Path | None, accounts: list[str], behaviour: Behaviour) -> Scenario:
-    """The file's scenario and the accounts given as options; one account with a password of chance if neither."""
-    read: dict[str, Any] = {} if file is None else tomllib.loads(file.read_text(encoding="utf-8"))
-    given = list(read.pop("accounts", []))
+    `delays` are fields of Behaviour for those. LookupError for an unknown profile; OSError, ScenarioError,
+    ValidationError.
+    """
+    scenario = Scenario() if file is None else load_scenario(file)
+    given = scenario.accounts if "accounts" in scenario.model_fields_set else ()
+    if profile is not None:
+        scenario = scenario.on(load_profile(profile))
+    elif "receipt_delay" not in delays:
+        delays = {**delays, "receipt_delay": _RECEIPT_DELAY_S}
+    behaviour = Behaviour.model_validate(delays)
     for name, _, password in (text.partition(":") for text in accounts or ([] if given else ["demo"])):
         # Eight characters are all that SMPP's password field promises to carry.
-        given.append(
-            AccountSettings(system_id=name, password=password or secrets.token_urlsafe(6), behaviour=behaviour)
-        )
-    return Scenario.model_validate({**read, "accounts": given})
+        password = password or secrets.token_urlsafe(6)
+        given = (*given, AccountSettings(system_id=name, password=password, behaviour=behaviour))
+    return scenario.changed({"accounts": given})
 
 
 async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool) -> None:

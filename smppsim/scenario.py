@@ -11,6 +11,7 @@ from smppsim.behaviour import Behaviour, Link
 from smppsim.data import Data
 from smppsim.people import Person
 from smppsim.rules import Rule
+from smppsim.schedule import Planned
 from smppsim.subscribers import PhoneSettings
 
 
@@ -56,6 +57,8 @@ class Scenario(Data):
     """Who holds the handsets; the first whose pattern matches."""
     phones: tuple[PhoneSettings, ...] = ()
     """Phones that are not on when the run begins; the first whose pattern matches."""
+    schedule: tuple[Planned, ...] = ()
+    """Faults by the clock of the run."""
     bounds: Bounds = Bounds()
 
     @model_validator(mode="after")
@@ -64,6 +67,19 @@ class Scenario(Data):
         if len(set(names)) != len(names):
             raise ValueError("two accounts have the same system_id")
         return self
+
+    def on(self, profile: "Scenario") -> "Scenario":
+        """This scenario on top of a profile: of what both name this one's counts, and their lists add up."""
+        return self.over(profile).changed(
+            {
+                "behaviour": self.behaviour.over(profile.behaviour),
+                "link": self.link.over(profile.link),
+                "rules": self.rules + profile.rules,
+                "people": self.people + profile.people,
+                "phones": self.phones + profile.phones,
+                "schedule": self.schedule + profile.schedule,
+            }
+        )
 
     def customers(self) -> tuple[AccountSettings, ...]:
         """The accounts with everything that holds for them."""

@@ -5,6 +5,7 @@ Nothing is decided here. Tests hold a `Simulator` under either clock; `cli` serv
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -29,6 +30,7 @@ from smppsim.receipts import write_receipt
 from smppsim.replies import Reply
 from smppsim.rules import Rule
 from smppsim.scenario import Scenario
+from smppsim.schedule import Schedule
 from smppsim.server import Server
 from smppsim.session import Session
 from smppsim.smsc import Smsc
@@ -70,10 +72,17 @@ class Simulator:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self.smsc.populate(trio.current_time())
+                nursery.start_soon(self._follow, Schedule(self.smsc.scenario.schedule, self.smsc.seed))
                 task_status.started()
                 await self.server.tick()
         finally:
             self._nursery = None
+
+    async def _follow(self, schedule: Schedule) -> None:
+        start = trio.current_time()
+        while schedule.next_due < math.inf:
+            await trio.sleep_until(start + schedule.next_due)
+            self.cause(schedule.take())
 
     @property
     def _running(self) -> trio.Nursery:
@@ -215,7 +224,7 @@ class Simulator:
         return hit
 
     def reset(self) -> None:
-        """Back to the scenario: links closed, inboxes, log and counters empty, faults over; ids go on."""
+        """Back to the scenario: links closed, inboxes, log and counters empty, faults over; ids and schedule go on."""
         smsc = self.smsc
         self.cause(Drop())
         self.cause(RefuseConnections(for_s=0))

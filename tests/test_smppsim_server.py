@@ -247,7 +247,7 @@ async def test_serve_says_how_to_reach_it_and_ends_on_an_interrupt(tmp_path: Pat
 def test_a_mistake_in_the_settings_names_its_field(tmp_path: Path) -> None:
     for text, complaint in (
         ('[[accounts]]\nsystem_id = "demo"\n[accounts.behaviour]\nrespnse = "never"\n', "accounts.0.behaviour.respnse"),
-        ("accounts = nonsense", "line 1"),
+        ("accounts = nonsense", "operator.toml:1: "),
     ):
         (tmp_path / "operator.toml").write_text(text)
         result = CliRunner().invoke(app, ["serve", "--scenario", str(tmp_path / "operator.toml")])

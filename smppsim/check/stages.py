@@ -21,8 +21,8 @@ from engine.smpp.pdu import (
 )
 from engine.smpp.text import Concatenation
 from smppsim.behaviour import Cut
+from smppsim.dialects import DIALECTS
 from smppsim.faults import Drop, Raw, RefuseBinds, Throttle, Unbind
-from smppsim.receipt_text import DIALECTS
 from smppsim.receipts import write_receipt
 from smppsim.session import Session
 from smppsim.simulator import Simulator
