@@ -23,7 +23,7 @@ def test_the_reserve_of_a_window_is_a_tenth_and_none_under_four(window: int, flo
 def test_bulk_never_takes_the_last_slots_and_codes_do() -> None:
     room = capacity(10)
     room.claim(9, 0.0)
-    room.written(9, 9)
+    room.written(9, 9, 0.0, 0.0)
     assert room.room(0.0, otp=False) == 0
     assert room.room(0.0, otp=True) == 1
 
@@ -32,7 +32,7 @@ def test_slots_are_promised_before_the_claim_and_returned_after_it() -> None:
     room = capacity(10)
     room.claim(5, 0.0)
     assert room.free == 5
-    room.written(5, 2)
+    room.written(5, 2, 0.0, 0.0)
     assert (room.outstanding, room.claimed, room.free) == (2, 0, 8)
     room.answered(2)
     assert room.free == 10
@@ -42,7 +42,7 @@ def test_tokens_of_a_claim_that_found_less_return() -> None:
     room = capacity(100, rate=1_000.0)
     room.claim(5, 0.0)
     assert room.room(0.0, otp=False) == 0
-    room.written(5, 1)
+    room.written(5, 1, 0.0, 0.0)
     assert room.room(0.0, otp=False) == 4
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import random
 from bisect import bisect_left
 
 from hypothesis import given
@@ -80,5 +82,28 @@ def test_congestion_slows_the_lane_before_it_is_throttled() -> None:
 
 def test_tokens_given_back_never_exceed_the_depth() -> None:
     pace = Pace(100.0, 0.0)
-    pace.give_back(50)
+    pace.left(50, 0, 0.0, 0.0)
     assert pace.available(0.0, reserved=True) == 1
+
+
+@given(rate=st.sampled_from([2.0, 5.0, 12.0, 100.0]), seed=st.integers(0, 10_000))
+def test_slow_commits_between_token_and_wire_never_fill_a_second_beyond_the_rate(rate: float, seed: int) -> None:
+    """C8: the two loops of a bind take tokens, wait for a commit, and only then write; some find nothing to write."""
+    dice = random.Random(seed)
+    pace = Pace(rate, 0.0)
+    ready = [(0.0, loop, 0, 0.0) for loop in range(2)]  # when, who, tokens that it holds, since when
+    left: list[float] = []
+    while ready[0][0] < 20:
+        now, loop, held, since = heapq.heappop(ready)
+        if held:
+            used = held if dice.random() < 0.9 else 0
+            pace.left(held, used, now, since)
+            left += [now] * used
+        room = min(pace.available(now, reserved=True), dice.randint(1, 5))
+        if room:
+            pace.take(room, now)
+            heapq.heappush(ready, (now + dice.choice((0.001, 0.3, 1.5)), loop, room, now))
+        else:
+            heapq.heappush(ready, (now + pace.wait(now, reserved=True), loop, 0, now))
+    for index, at in enumerate(left):
+        assert sum(at <= other < at + 0.999 for other in left[index:]) <= rate

@@ -64,12 +64,13 @@ class Capacity:
         self.claimed += count
         self.pace.take(count, now)
 
-    def written(self, claimed: int, used: int) -> None:
-        """End a claim: of `claimed` slots `used` are outstanding now, the rest and their tokens return."""
+    def written(self, claimed: int, used: int, now: float, since: float) -> None:
+        """End a claim made at `since`: of `claimed` slots `used` are outstanding now, the rest and their tokens
+        return.
+        """
         self.claimed -= claimed
         self.outstanding += used
-        if claimed > used:
-            self.pace.give_back(claimed - used)
+        self.pace.left(claimed, used, now, since)
 
     @contextmanager
     def wanting(self, *, token: bool) -> Iterator[None]:
@@ -84,11 +85,6 @@ class Capacity:
     def answered(self, count: int) -> None:
         """Free the slots of submits that were answered or given up."""
         self.outstanding = max(0, self.outstanding - count)
-
-    def unsent(self, count: int) -> None:
-        """Free the slots and tokens of submits of which no byte was handed to the socket."""
-        self.answered(count)
-        self.pace.give_back(count)
 
     def reset(self) -> None:
         """Forget the session that was lost, with everything outstanding on it."""

@@ -137,7 +137,7 @@ class Line:
         if link is None or count <= 0 or self.sender.line is None:
             return 0
         self.capacity.claim(count, now)
-        self.capacity.written(count, count)
+        self.capacity.written(count, count, now, now)
         try:
             await link.submit([(CANCEL, request) for request in requests[:count]], _CANCEL_DEADLINE_S)
         except NotWritten:

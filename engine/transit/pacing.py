@@ -12,6 +12,7 @@ _CUT: Final = 0.5  # one multiplicative cut …
 _RECOVERY_PER_S: Final = 0.105  # … and additive recovery: from the least, whole again within 10 s
 _PAUSE_S: Final = 0.5
 _LEAST: Final = 0.02
+_PROMPT_S: Final = 0.02  # a commit that takes longer than this brings PDUs together that were paced apart
 _GROWTH_PER_S: Final = 0.1  # of an estimated rate, while nothing is throttled
 _ENDLESS: Final = 1e6
 _CONGESTED: Final = 90  # congestion_state (SMPP 5.0 §4.8.4.18): 90–99 near congestion, 100 congested
@@ -29,6 +30,7 @@ class Pace:
     now: float
     factor: float = 1.0
     wanted: int = 0  # codes that wait for a token: nobody else gets one meanwhile
+    _promised: int = 0  # tokens taken for PDUs that have not left yet
     _estimated: bool = False
     _tokens: float = 0.0
     _cut_at: float = -math.inf
@@ -65,16 +67,26 @@ class Pace:
         return max(0, math.floor(self._tokens - (0.0 if reserved else self.floor) + 1e-9))
 
     def take(self, count: int, now: float) -> None:
-        """Spend `count` tokens; the caller asked `available` at this same instant."""
+        """Spend `count` tokens on PDUs that leave soon; the caller asked `available` at this same instant."""
         self._refill(now)
         self._count(count, now)
+        self._promised += count
         if self.rate != UNLIMITED:
             self._tokens -= count
 
-    def give_back(self, count: int) -> None:
-        """Return tokens that no PDU used."""
-        if self.rate != UNLIMITED:
-            self._tokens = min(self.depth, self._tokens + count)
+    def left(self, promised: int, used: int, now: float, since: float) -> None:
+        """Of `promised` tokens taken at `since`, `used` leave as PDUs now; the others return.
+
+        What gathered while they were held up is given up, so that a slow commit adds nothing to the second in which
+        they leave.
+        """
+        self._promised -= promised
+        if self.rate == UNLIMITED:
+            return
+        self._tokens = min(self.depth, self._tokens + promised - used)
+        if used and now - since > _PROMPT_S:
+            self._refill(now)
+            self._tokens = min(self._tokens, self.depth - used - self._promised)
 
     def wait(self, now: float, *, reserved: bool) -> float:
         """Return the seconds until one PDU may leave; 0 if one may now."""

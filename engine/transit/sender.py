@@ -214,7 +214,7 @@ class Sender:
                 claimed = await self.store.write(claim, urgent=key.lane == Lane.OTP, apart=True)
             except (StoreUnavailable, CommitUnknown):
                 # If the commit was lost the rows tell at the next start: they are in doubt, and nothing was written.
-                self._settle(most, 0, key.lane)
+                self._settle(most, 0, key.lane, now)
                 await trio.sleep(_PAUSE_S)
                 return
             if claimed.emptied:
@@ -225,15 +225,15 @@ class Sender:
             self.figures.claimed += claimed.taken
             self.figures.expired += claimed.expired
             self.figures.failed += claimed.failed
-            await self._write(claimed, most, key)
+            await self._write(claimed, most, key, now)
 
-    def _settle(self, promised: int, used: int, lane: int) -> None:
-        self.capacity.written(promised, used)
+    def _settle(self, promised: int, used: int, lane: int, since: float) -> None:
+        self.capacity.written(promised, used, self.clock.monotonic(), since)
         if used < promised:
             # The other loop may have found no room because of what was promised here.
             (self.room_bell if lane == Lane.OTP else self._code_bell).ring()
 
-    async def _write(self, claimed: Claimed, promised: int, key: QueueKey) -> None:
+    async def _write(self, claimed: Claimed, promised: int, key: QueueKey, since: float) -> None:
         first: list[Submit] = []
         rest: list[Submit] = []
         for submits in claimed.submits:
@@ -242,7 +242,7 @@ class Sender:
             rest += submits[take:]
         used = len(first)
         # Outstanding before the write: the first answers may be here before its end.
-        self._settle(promised, used, key.lane)
+        self._settle(promised, used, key.lane, since)
         if not used:
             return
         self._owe(key.lane, used)
@@ -303,7 +303,7 @@ class Sender:
         while self._rest and len(batch) < room and self._rest[0][0].lane == lane:
             batch.append(self._rest.popleft())
         self.capacity.claim(len(batch), now)
-        self.capacity.written(len(batch), len(batch))
+        self.capacity.written(len(batch), len(batch), now, now)
         self._owe(lane, len(batch))
         with trio.CancelScope(shield=True):
             written = await self._send(batch, lane, len(batch))
