@@ -18,6 +18,7 @@ _OPEN_S: Final = 10.0
 _LONGEST_OPEN_S: Final = 300.0
 _REFUSED_SENDER_S: Final = 900.0
 _PROBE_S: Final = 35.0  # longer than any response deadline: then the probe has told nothing
+_FAR_S: Final = 0.015
 _SLOW_S: Final = 1.0
 _SLOWER: Final = 4.0
 _SLOW_FOR_S: Final = 60.0
@@ -68,6 +69,11 @@ class Health:
         """Note a line that can send no more."""
         if self.lines.pop(line, None) is not None:
             self.changed()
+
+    def is_far(self, line: str) -> bool:
+        """Tell whether answers take so long that several claims should be under way at once."""
+        figures = self.lines.get(line)
+        return figures is not None and figures.response_s >= _FAR_S
 
     def answered(self, account: str, meaning: Disposition) -> bool:
         """Count an answer for the account's breaker; tell whether it opened now.

@@ -338,6 +338,7 @@ class Pool:
             response_deadline_s=lambda lane: float(by_lane[Lane(lane)]),
             most=lambda: self.health.most(account.name),
             unused=lambda: self.health.unprobed(account.name),
+            far=lambda: self.health.is_far(name),
             lanes=lanes,
             bulk_share=deadlines.bulk_min_share,
         )

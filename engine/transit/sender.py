@@ -33,6 +33,7 @@ CLAIM_MOST: Final = 100
 _PAUSE_S: Final = 0.25
 _BULK_TURN: Final = 5  # PDUs that are owed to bulk before it goes before the transactional lane
 _GATHER_SHARE: Final = 2
+_CLAIMS_AWAY: Final = 4
 _GATHER_S: Final = 0.001
 
 
@@ -73,6 +74,7 @@ class Sender:
     response_deadline_s: Callable[[int], float]
     most: Callable[[], int] = lambda: MANY  # messages that the account may be given now
     unused: Callable[[], None] = lambda: None  # told when what `most` allowed was not needed
+    far: Callable[[], bool] = lambda: False  # whether the peer's answers take long
     lanes: tuple[Lane, ...] = tuple(Lane)
     bulk_share: float = 0.1
     line: Line | None = None
@@ -161,6 +163,9 @@ class Sender:
             room = self.capacity.room(self.clock.monotonic(), otp=otp) if self._may_claim else 0
             if room <= 0:
                 return
+        if self.far():
+            # One claim for the whole window would leave the wire idle while it is taken in and claimed anew.
+            most = min(most, max(1, self.capacity.window // _CLAIMS_AWAY))
         await self._claim(key, min(room, most), self.clock.monotonic())
 
     def _next(self, lanes: tuple[Lane, ...]) -> tuple[QueueKey | None, int]:
