@@ -15,7 +15,7 @@ from engine.smpp.pdu import Status
 class Data(BaseModel):
     """Immutable, and strict about names: a misspelt setting is an error, never a silent default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     def changed(self, changes: Mapping[str, Any]) -> Self:
         """A copy with `changes`, validated; pydantic's ValidationError names the field."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from smppsim.control import behaviour, faults, handsets, injecting, looking, pdus, phones
+from smppsim.control import behaviour, faults, handsets, injecting, looking, page, pdus, phones
 from smppsim.simulator import Simulator
 
 _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -37,6 +37,7 @@ def control_app(simulator: Simulator, *, any_host: bool = False) -> ASGIApp:
         app.add_exception_handler(error, _invalid)
     app.add_exception_handler(KeyError, _unknown)
     add_routes(app, simulator)
+    page.add_routes(app)
     return OwnPages(app) if any_host else LocalNames(OwnPages(app))
 
 

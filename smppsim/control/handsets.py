@@ -29,9 +29,9 @@ def add_routes(app: FastAPI, simulator: Simulator) -> None:
     """Inboxes and replies."""
 
     @app.get("/handsets", tags=["handsets"])
-    async def handsets() -> list[str]:
-        """Numbers that received something."""
-        return simulator.smsc.handsets.numbers()
+    async def handsets(limit: Annotated[int, Query(ge=1)] = 100_000) -> list[str]:
+        """Numbers that received something, the newest `limit` of them."""
+        return simulator.smsc.handsets.numbers()[-limit:]
 
     @app.get("/handsets/{number}/messages", tags=["handsets"])
     async def messages(

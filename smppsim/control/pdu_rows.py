@@ -48,6 +48,7 @@ def show(row: LoggedPdu, simulator: Simulator) -> PduView:
     """One row, decoded; octet strings in hex, save printable ones."""
     whole, pdu = row.command_id is not None, row.pdu
     account = _account(row, simulator.smsc.log.connections)
+    text, part = _read(pdu, simulator.smsc.handsets.alphabets.get(account or "", Alphabet.GSM7))
     return PduView(
         serial=row.serial,
         at=simulator.smsc.wall() - round((trio.current_time() - row.at) * _MICROSECONDS),
@@ -58,7 +59,8 @@ def show(row: LoggedPdu, simulator: Simulator) -> PduView:
         status=status_name(row.header.command_status) if whole else None,
         sequence=row.header.sequence_number if whole else None,
         fields=None if pdu is None else _fields(pdu),
-        text=_text(pdu, simulator.smsc.handsets.alphabets.get(account or "", Alphabet.GSM7)),
+        text=text,
+        part=part,
         hex=row.frame.hex(),
     )
 
@@ -78,8 +80,11 @@ def _shown(value: object) -> object:
     return value
 
 
-def _text(pdu: Pdu | None, alphabet: str) -> str | None:
+def _read(pdu: Pdu | None, alphabet: str) -> tuple[str | None, int | None]:
+    """The text of a message and which part of a long one it is."""
     if not isinstance(pdu, SubmitSm | DeliverSm | DataSm):
-        return None
-    part, _ = read_part(pdu)
-    return join([part._replace(sequence=1)], default=Alphabet(alphabet)).text
+        return None, None
+    part, concat = read_part(pdu)
+    # By itself it is the whole there is: without this, `join` would mark the parts before it as missing.
+    text = join([part._replace(sequence=1)], default=Alphabet(alphabet)).text
+    return text, None if concat is None else concat.sequence

@@ -203,8 +203,10 @@ class BehaviourView(View):
     """Fields of Behaviour."""
     link: dict[str, Any]
     """Fields of Link."""
+    unusual: dict[str, dict[str, Any]]
+    """Of both, what differs from an operator on its best day."""
     rules: list[dict[str, Any]]
-    """The first rule that matches a destination wins."""
+    """The first rule that matches a destination wins; only what it names differs."""
 
     @classmethod
     def of(cls, account: Account) -> "BehaviourView":
@@ -212,7 +214,11 @@ class BehaviourView(View):
         return cls(
             behaviour=account.behaviour.model_dump(mode="json"),
             link=account.link.model_dump(mode="json"),
-            rules=[rule.model_dump(mode="json") for rule in account.rules],
+            unusual={
+                "behaviour": account.behaviour.model_dump(mode="json", exclude_defaults=True),
+                "link": account.link.model_dump(mode="json", exclude_defaults=True),
+            },
+            rules=[rule.model_dump(mode="json", exclude_defaults=True) for rule in account.rules],
         )
 
 
@@ -235,6 +241,8 @@ class PduView(View):
     """The body, octet strings as text where they are printable; null if it is malformed."""
     text: str | None
     """What a person would read of it, user data header taken off."""
+    part: int | None
+    """Which part of a long message it is."""
     hex: str
     """The frame as it was on the wire, passwords of binds starred out."""
 

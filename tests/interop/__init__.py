@@ -1,0 +1,1 @@
+"""Tests against foreign programs, as far as they are installed: `make interop`."""
