@@ -4,6 +4,7 @@ It reads options and a scenario file, starts the simulator with the real clock, 
 it. `check` has its own module.
 """
 
+import contextlib
 import gc
 import json
 import secrets
@@ -11,7 +12,7 @@ import ssl
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, BinaryIO, NamedTuple
 
 import trio
 import typer
@@ -22,8 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from smppsim.behaviour import Behaviour
+from smppsim.capture.live import CaptureFile
 from smppsim.check.command import check
 from smppsim.control import control_app
+from smppsim.replay.command import replay
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.scenario_files import ScenarioError, load_profile, load_scenario, profiles
 from smppsim.simulator import Simulator
@@ -37,6 +40,7 @@ _ANY = "0.0.0.0"  # noqa: S104 - only with --listen-any
 
 app = typer.Typer(help="An SMPP operator that behaves, and misbehaves, on command.", no_args_is_help=True)
 app.command()(check)
+app.command()(replay)
 
 
 class _Secured(NamedTuple):
@@ -84,6 +88,9 @@ def serve(
         Path | None, typer.Option(help="A certificate chain (PEM) to use instead; implies --tls.", exists=True)
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its key, if it is not in the same file.", exists=True)] = None,
+    capture: Annotated[
+        Path | None, typer.Option(help="A pcap file to write all PDUs to as they pass; made anew.", dir_okay=False)
+    ] = None,
     listen_any: Annotated[
         bool, typer.Option("--listen-any", help="Listen on every interface, not on loopback only.")
     ] = False,
@@ -111,11 +118,12 @@ def serve(
         raise typer.Exit(2) from None
     where = _Where(port, http_port, _ANY if listen_any else _LOOPBACK, secured)
     try:
-        trio.run(_serve, chosen, seed, where, as_json or not sys.stdout.isatty())
+        with contextlib.nullcontext() if capture is None else capture.open("wb") as pcap:
+            trio.run(_serve, chosen, seed, where, as_json or not sys.stdout.isatty(), pcap)
     except* KeyboardInterrupt:
         pass
     except* OSError as errors:
-        typer.echo(f"cannot listen: {errors.exceptions[0]}", err=True)
+        typer.echo(f"smppsim: {errors.exceptions[0]}", err=True)
         raise typer.Exit(1) from None
 
 
@@ -162,10 +170,12 @@ def _compose(profile: str | None, file: Path | None, accounts: list[str], delays
     return scenario.changed({"accounts": given})
 
 
-async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool) -> None:
+async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool, pcap: BinaryIO | None) -> None:
     simulator = Simulator(scenario, seed=seed, wall=_wall)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulator.run)
+        if pcap is not None:
+            nursery.start_soon(CaptureFile(simulator.smsc.log, pcap, _wall).run)
         smpp_port = await simulator.listen(where.host, where.port, where.tls.context if where.tls else None)
         config = Config()
         config.bind = [f"{where.host}:{where.http_port}"]

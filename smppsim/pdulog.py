@@ -61,13 +61,15 @@ class Connection:
     account: str | None = None
     closed: float | None = None
     reset: bool = False
-    """Ended by RST, not by FIN."""
+    """Ended by our RST, not by FIN."""
+    by_client: bool = False
+    """It was the client that ended it."""
 
 
 class PduLog:
     """The ring. `PduLog(0)` keeps nothing."""
 
-    __slots__ = ("_count", "_listeners", "_ring", "connections")
+    __slots__ = ("_count", "_listeners", "_ring", "_watchers", "connections")
 
     def __init__(self, length: int) -> None:
         self._ring: deque[tuple[float, int, str, bytes, int]] = deque(maxlen=length)
@@ -75,6 +77,7 @@ class PduLog:
         self.connections: dict[int, Connection] = {}
         """By session; the latest ten thousand."""
         self._listeners: list[Callable[[LoggedPdu], object]] = []
+        self._watchers: list[Callable[[Connection], object]] = []
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -102,24 +105,33 @@ class PduLog:
 
     def opened(self, session: int, peer: str, local: str, now: float) -> None:
         """A connection has come."""
-        self.connections[session] = Connection(session, peer, local, now)
+        connection = self.connections[session] = Connection(session, peer, local, now)
         if len(self.connections) > _CONNECTIONS:
             del self.connections[next(iter(self.connections))]
+        for watcher in self._watchers:
+            watcher(connection)
 
     def bound(self, session: int, account: str) -> None:
         """It is known whose connection it is."""
         if session in self.connections:
             self.connections[session].account = account
 
-    def closed(self, session: int, now: float, *, reset: bool) -> None:
+    def closed(self, session: int, now: float, *, reset: bool, by_client: bool) -> None:
         """A connection has ended."""
         connection = self.connections.get(session)
-        if connection is not None and connection.closed is None:
-            connection.closed, connection.reset = now, reset
+        if connection is None or connection.closed is not None:
+            return
+        connection.closed, connection.reset, connection.by_client = now, reset, by_client
+        for watcher in self._watchers:
+            watcher(connection)
 
     def listen(self, listener: Callable[[LoggedPdu], object]) -> None:
         """Hand every frame to `listener` as well from now on, as it is logged; nobody else pays for it."""
         self._listeners.append(listener)
+
+    def watch(self, watcher: Callable[[Connection], object]) -> None:
+        """Hand every connection to `watcher` from now on, as it opens and as it closes."""
+        self._watchers.append(watcher)
 
     def clear(self) -> None:
         """Forget every frame; serials go on."""
@@ -127,11 +139,11 @@ class PduLog:
 
 
 def without_password(frame: bytes) -> bytes:
-    """A bind or outbind with its password starred out; any other frame, or a malformed bind, cut to its header."""
+    """A bind or outbind with its password starred out; of a malformed one the whole body, any other frame as it is."""
     try:
         header, pdu = decode(frame)
     except CodecError:
-        return frame[:_HEADER]
+        return frame[:_HEADER] + b"*" * (len(frame) - _HEADER)
     if header.command_id in commands.BINDS or header.command_id == commands.OUTBIND:
         masked = pdu._replace(password=b"*" * 8)  # type: ignore[call-arg]  # a bind or outbind has one
         return encode(masked, header.sequence_number, header.command_status)

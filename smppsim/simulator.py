@@ -37,6 +37,7 @@ from smppsim.smsc import Smsc
 from smppsim.stats import Stats
 from smppsim.subscribers import PhoneState
 
+_MICROSECONDS: Final = 1_000_000
 _START_US: Final = 1_767_225_600_000_000  # 2026-01-01: where the wall clock of a run without one begins
 
 
@@ -162,6 +163,10 @@ class Simulator:
     def sessions(self) -> list[Session]:
         """Every connection, bound or not."""
         return list(self.smsc.sessions.values())
+
+    def instant(self, at: float) -> int:
+        """UTC microseconds of an instant of trio's clock."""
+        return self.smsc.wall() - round((trio.current_time() - at) * _MICROSECONDS)
 
     @property
     def pdus(self) -> list[LoggedPdu]:

@@ -155,7 +155,7 @@ class Smsc:
         session.state = BindState.CLOSED
         session.outbox.clear()
         del self.sessions[session.number]
-        self.log.closed(session.number, now, reset=session.cut is Cut.reset)
+        self.log.closed(session.number, now, reset=session.cut is Cut.reset, by_client=session.cut is None)
         if session.account is not None:
             session.account.left(session, cleanly=cleanly, now=now)
             self.deliveries.lost(session, now)

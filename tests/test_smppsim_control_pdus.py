@@ -13,6 +13,8 @@ from starlette.types import ASGIApp
 from trio.testing import MockClock
 
 from engine.smpp.pdu import EnquireLink
+from smppsim.capture.conversations import conversations
+from smppsim.capture.pcap import read
 from smppsim.control import control_app
 from smppsim.faults import Raw
 from smppsim.scenario import AccountSettings, Scenario
@@ -173,3 +175,17 @@ async def test_a_flood_is_shown_in_part_and_the_rest_is_counted(
     assert (await listener.event())[:2] == ("missed", {"missed": 100})
     assert [(await listener.event())[2] for _ in range(200)] == [str(serial) for serial in range(103, 303)]
     nursery.cancel_scope.cancel()
+
+
+async def test_the_log_is_given_as_a_capture(
+    autojump_clock: MockClock, simulator: Simulator, http: httpx2.AsyncClient
+) -> None:
+    one, two = await bound(simulator), await bound(simulator, system_id="other")
+    await one.ask(submit_sm("first", registered_delivery=0))
+    await two.ask(EnquireLink())
+    answer = await http.get("/capture.pcap")
+    assert answer.headers["content-type"] == "application/vnd.tcpdump.pcap"
+    assert [len(each.said) for each in conversations(read(answer.content))] == [4, 4]
+    (other,) = conversations(read((await http.get("/capture.pcap", params={"account": "other"})).content))
+    assert [row.frame for row in other.said] == [row.frame for row in simulator.pdus if row.session == 2]
+    assert b"demo\0demo" not in answer.content

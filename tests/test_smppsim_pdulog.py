@@ -74,10 +74,10 @@ def test_a_frame_shorter_than_a_header_has_no_command() -> None:
     assert next(iter(log)).command_id is None
 
 
-def test_a_malformed_bind_is_logged_without_its_body() -> None:
+def test_a_malformed_bind_is_logged_with_its_body_starred_out() -> None:
     frame = encode(BindTransceiver(b"demo", b"s3cr3t-7"), 1)
     broken = (len(frame) - 3).to_bytes(4, "big") + frame[4:-3]
-    assert without_password(broken) == broken[:16]
+    assert without_password(broken) == broken[:16] + b"*" * (len(broken) - 16)
 
 
 async def test_connections_are_remembered_with_their_accounts_and_ends(
@@ -89,8 +89,9 @@ async def test_connections_are_remembered_with_their_accounts_and_ends(
     simulator.cause(Drop(how=Cut.reset, session=2))
     assert await resetting.ended()
     first, second = simulator.smsc.log.connections.values()
-    assert (first.account, first.opened, first.closed, first.reset) == ("demo", 0.0, 1.0, False)
-    assert (second.account, second.closed, second.reset) == (None, 1.0, True)
+    assert (first.account, first.opened, first.closed) == ("demo", 0.0, 1.0)
+    assert (first.reset, first.by_client) == (False, True)
+    assert (second.account, second.closed, second.reset, second.by_client) == (None, 1.0, True, False)
 
 
 async def test_a_connection_over_tcp_has_the_addresses_of_both_ends(simulator: Simulator) -> None:
@@ -111,7 +112,7 @@ def test_the_oldest_connections_are_forgotten() -> None:
     assert len(log.connections) == 10_000
     assert 11 not in log.connections
     log.bound(11, "demo")
-    log.closed(11, 1.0, reset=False)
+    log.closed(11, 1.0, reset=False, by_client=True)
     assert 12 in log.connections
 
 

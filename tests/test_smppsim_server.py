@@ -259,4 +259,4 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = CliRunner().invoke(app, ["serve", "--port", str(taken.getsockname()[1])])
     assert result.exit_code == 1
-    assert result.stderr.startswith("cannot listen: ")
+    assert result.stderr.startswith("smppsim: ")

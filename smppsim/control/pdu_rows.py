@@ -5,7 +5,6 @@ Pure, but for asking the simulator what time a frame's instant was and what data
 
 from typing import Annotated, Literal
 
-import trio
 from pydantic import Field
 
 from engine.smpp.pdu import DataSm, DeliverSm, Pdu, SubmitSm, command_name, status_name, tag_name
@@ -14,8 +13,6 @@ from smppsim.control.views import PduView
 from smppsim.data import Data
 from smppsim.pdulog import Connection, LoggedPdu
 from smppsim.simulator import Simulator
-
-_MICROSECONDS = 1_000_000
 
 
 class Wanted(Data):
@@ -51,7 +48,7 @@ def show(row: LoggedPdu, simulator: Simulator) -> PduView:
     text, part = _read(pdu, simulator.smsc.handsets.alphabets.get(account or "", Alphabet.GSM7))
     return PduView(
         serial=row.serial,
-        at=simulator.smsc.wall() - round((trio.current_time() - row.at) * _MICROSECONDS),
+        at=simulator.instant(row.at),
         session=row.session,
         account=account,
         direction=row.direction,

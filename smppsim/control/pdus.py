@@ -7,17 +7,23 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Final
 
 import trio
-from fastapi import FastAPI, Header, Query
+from fastapi import FastAPI, Header, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
+from smppsim.capture.pcap import file_header
+from smppsim.capture.recorder import record_log
 from smppsim.control.pdu_rows import Wanted, show
-from smppsim.control.views import PduView
+from smppsim.control.views import Described, PduView
 from smppsim.simulator import Simulator
 
 _BREATH_S: Final = 0.1
 """Between two goes of the stream: ten times a second is live enough, and a flood is decoded in part only."""
 _AT_ONCE: Final = 200
+_PCAP: Final = "application/vnd.tcpdump.pcap"
+_CAPTURE: Final[Described] = {
+    200: {"description": "The file", "content": {_PCAP: {"schema": {"type": "string", "format": "binary"}}}}
+}
 
 
 class Page(Wanted):
@@ -47,6 +53,14 @@ def add_routes(app: FastAPI, simulator: Simulator) -> None:
             if (page.before is None or row.serial < page.before) and page.includes(row, log.connections)
         ]
         return [show(row, simulator) for row in (rows[: page.limit] if page.after else rows[-page.limit :])]
+
+    @app.get("/capture.pcap", tags=["pdus"], response_class=Response, responses=_CAPTURE)
+    async def capture(wanted: Annotated[Wanted, Query()]) -> Response:
+        """What the log holds as a pcap file for Wireshark: a TCP stream a session, TLS taken off, passwords starred."""
+        rows = [row for row in log if wanted.includes(row, log.connections)]
+        octets = file_header() + b"".join(record_log(rows, log.connections, simulator.instant(0.0)))
+        named = {"Content-Disposition": 'attachment; filename="smppsim.pcap"'}
+        return Response(octets, media_type=_PCAP, headers=named)
 
     @app.get("/pdus/stream", tags=["pdus"], response_class=EventSourceResponse)
     async def stream(
