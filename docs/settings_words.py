@@ -70,7 +70,7 @@ WORDS: Final[Mapping[str, str]] = {
     "accounts.id_style": "how ids in responses and receipts relate",
     "accounts.receipt_text_only": "take a deliver_sm for a receipt by its text alone",
     "accounts.strip_plus": "send numbers without `+`",
-    "accounts.cancel_sm": "send cancel_sm for codes that are over",
+    "accounts.cancel_sm": "obeys cancel_sm: profiles with `cancel_on_air` send it for codes that are over",
     "accounts.status_overrides": 'own meaning of a command_status: `"0x45" = "permanent"`',
     "accounts.binds.host": "name or address of the SMSC, resolved at each connect",
     "accounts.binds.port": "of the SMSC",
@@ -170,5 +170,6 @@ WORDS: Final[Mapping[str, str]] = {
     "verification.on_pending": "what a second start does: see docs/integrate.md",
     "verification.language": "first of the languages",
     "verification.fallback_after_s": "without a receipt: event `verification.fallback_due`",
+    "verification.cancel_on_air": "cancel_sm for codes that are over, through accounts that have `cancel_sm` on",
     "verification.lock_s": "after too many wrong codes; never shorter than `life_s`",
 }

@@ -170,6 +170,7 @@ class Verification(Part):
     on_pending: Literal["join", "conflict", "replace"] = "join"
     language: Literal["fr", "en", "de", "es", "it"] = "en"
     fallback_after_s: Annotated[int, Field(ge=5, le=600)] = 30
+    cancel_on_air: bool = False
     lock_s: Annotated[int, Field(ge=0, le=86_400)] = 600
 
     @model_validator(mode="after")

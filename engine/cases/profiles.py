@@ -64,6 +64,7 @@ def default_profile(given: Verification) -> VerificationProfile:
         on_pending=OnPending(given.on_pending),
         languages=(given.language, *(tag for tag in VerificationProfile().languages if tag != given.language)),
         fallback_after_s=given.fallback_after_s,
+        cancel_on_air=given.cancel_on_air,
     )
 
 
