@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from engine.smpp.errors import NotAllowed, NotEncodable
-from engine.smpp.events import Answered, LossReason, Lost, Unanswered
+from engine.smpp.events import Answered, Heard, LossReason, Lost, Unanswered
 from engine.smpp.link import Link, LinkOptions, NotWritten
 from engine.smpp.options import BindMode
 from engine.smpp.pdu import (
@@ -85,6 +85,21 @@ async def test_a_batch_leaves_in_one_write_and_its_answers_come_back(autojump_cl
         assert line.told.tokens(Answered) == list(range(10))
         assert len(line.stream.writes) == 2  # bind and batch
         assert line.link.free_slots == 10
+
+
+async def test_a_link_that_is_listened_to_reports_the_next_octets_once_before_what_they_say(
+    autojump_clock: MockClock,
+) -> None:
+    """B1."""
+    async with linked() as line:
+        await trio.sleep(7)
+        assert line.link.silent_s == pytest.approx(7)
+        line.link.listen()
+        assert line.told.seen[1:] == []
+        await line.link.submit(batch(range(2), SUBMIT))
+        await line.told.until(lambda: len(line.told.tokens(Answered)) == 2)
+        assert [type(event) for event in line.told.seen[1:]] == [Heard, Answered, Answered]
+        assert line.link.silent_s == 0
 
 
 async def test_a_refused_batch_leaves_no_octet(autojump_clock: MockClock) -> None:

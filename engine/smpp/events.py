@@ -99,6 +99,10 @@ class Alerted(NamedTuple):
     pdu: AlertNotification
 
 
+class Heard(NamedTuple):
+    """Octets came on a link that was listened to: the peer lives. It comes before what they say."""
+
+
 class PeerUnbinding(NamedTuple):
     """The peer sent unbind and has its answer; a `Lost` follows when the owed responses are in."""
 
@@ -131,9 +135,10 @@ Event = (
     | Unanswered
     | Delivered
     | Alerted
+    | Heard
     | PeerUnbinding
     | Suspect
     | Flagged
     | Lost
 )
-"""Anything a session can report."""
+"""Anything a session or its link can report."""

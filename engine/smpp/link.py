@@ -14,7 +14,7 @@ import trio
 
 from engine.smpp.connect import is_tls_fault
 from engine.smpp.errors import ProtocolError
-from engine.smpp.events import BindRefused, Bound, Event, LossReason, Lost, Token
+from engine.smpp.events import BindRefused, Bound, Event, Heard, LossReason, Lost, Token
 from engine.smpp.pdu import Pdu
 from engine.smpp.session import Session
 from engine.smpp.states import BindState
@@ -67,6 +67,8 @@ class Link:
         self._wake = trio.Event()
         self._alarm = trio.CancelScope()
         self._over = trio.Event()
+        self._heard_at = 0.0
+        self._listening = False
         self.bound: Bound | None = None
         self.bound_at: float | None = None
         self.refused_status: int | None = None
@@ -94,6 +96,15 @@ class Link:
     def tlvs_allowed(self) -> bool:
         """Whether the peer takes optional parameters (row B10)."""
         return self._session.tlvs_allowed
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last octet came."""
+        return trio.current_time() - self._heard_at
+
+    def listen(self) -> None:
+        """Report the next octets as `Heard`, whatever they are."""
+        self._listening = True
 
     # What the sender and intake want.
 
@@ -156,7 +167,12 @@ class Link:
             if not data:
                 self._end(LossReason.PEER_CLOSED)
                 return
-            self._happened(self._session.receive(bytes(data), trio.current_time()))
+            self._heard_at = trio.current_time()
+            events = self._session.receive(bytes(data), self._heard_at)
+            if self._listening:
+                self._listening = False
+                events.insert(0, Heard())
+            self._happened(events)
 
     async def _flush(self) -> None:
         while True:

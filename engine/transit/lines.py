@@ -16,6 +16,7 @@ from engine.smpp.events import (
     DuplicateAnswer,
     Event,
     Flagged,
+    Heard,
     Lost,
     PeerUnbinding,
     Suspect,
@@ -84,9 +85,7 @@ class Line:
         self.link = link
         self.session = self.clock.new_id("ses")
         self.watch.bound(self.name, True)
-        if self.sends:
-            self.figures = self.health.up(self.name, self.account, self.lanes)
-            self.sender.open(self, simulated=simulated)
+        self._open(simulated=simulated)
 
     def events(self, events: list[Event]) -> None:
         """Take what happened on the link, in order; never waits."""
@@ -179,10 +178,22 @@ class Line:
         self.sender.line = None
         self.health.down(self.name)
 
+    def _open(self, *, simulated: bool) -> None:
+        if self.sends:
+            self.figures = self.health.up(self.name, self.account, self.lanes)
+            self.sender.open(self, simulated=simulated)
+
     def _unanswered(self, token: InFlight) -> None:
         self.inbox.silence([token])
+        deadline_s = self.sender.response_deadline_s(token.lane)
         if self.figures is not None:
-            self.figures.answered(self.sender.response_deadline_s(token.lane), self.clock.monotonic())
+            self.figures.answered(deadline_s, self.clock.monotonic())
+        if self.link is not None and self.sender.line is not None and self.link.silent_s >= deadline_s:
+            # Not one octet since: whatever goes out now may share its fate, the second submit of a code too (B1). The
+            # session has asked enquire_link: the answer opens the line again, or the link is dropped.
+            self._quiet()
+            self.link.listen()
+            self.watch.flagged(self.name, "silent")
 
     def _answered(self, event: Answered) -> int:
         token = event.token
@@ -248,6 +259,8 @@ class Line:
             if event.status == Status.ESME_ROK and type(event.token) is InFlight:
                 self.inbox.second_id(event.token, event.message_id.decode("latin-1"))
             self.watch.flagged(self.name, "duplicate_answer")
+        elif isinstance(event, Heard):
+            self._open(simulated=self.sender.simulated)
         elif isinstance(event, PeerUnbinding | Suspect):
             self._quiet()  # what is outstanding may still be answered
         elif isinstance(event, Flagged):

@@ -53,6 +53,36 @@ async def test_a_link_that_goes_silent_under_submits_is_dropped_and_its_messages
         assert [row["doubts"] for row in await pair.rows(MESSAGES)] == [1] * 5
 
 
+async def test_the_second_submit_of_a_code_is_not_spent_on_the_link_that_swallowed_the_first(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """B1, B15: a silent link gets nothing more until the peer is heard again; the code goes out on the next session."""
+    async with rig(database, account=account(timers=QUICK)) as pair:
+        pair.sim.cause(Drop(how=Cut.black_hole))
+        one = await pair.send("Le code 123456", category="otp", ttl_s=300)
+        await pair.until(one, "in_doubt", within_s=6)
+        later = await pair.send("Le code 654321", category="otp", ttl_s=300)
+        for code in (one, later):
+            await pair.until(code, "delivered", within_s=20)
+        assert [(row["attempts"], row["doubts"]) for row in await pair.rows(MESSAGES)] == [(2, 1), (1, 0)]
+        assert len(binds(pair.sim)) == 2
+
+
+async def test_a_link_that_is_only_slow_to_answer_submits_goes_on_at_once_when_the_peer_is_heard(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """B1, B15: the response is lost, enquire_link is answered: the code is sent again within the second."""
+    async with rig(database, account=account(timers=QUICK)) as pair:
+        pair.sim.behave(response="never", receipts="never")
+        one = await pair.send("Le code 123456", category="otp", ttl_s=300)
+        sent_at = trio.current_time()
+        await pair.until(one, "in_doubt", within_s=6)
+        pair.sim.behave(response="given", receipts="as_asked")
+        await pair.until(one, "delivered", within_s=2)
+        assert trio.current_time() - sent_at <= 6.5
+        assert len(binds(pair.sim)) == 1
+
+
 async def test_an_idle_link_that_goes_silent_is_found_out_by_enquire_link(
     sqlite_database: Database, autojump_clock: Autojump
 ) -> None:
