@@ -225,6 +225,42 @@ async def test_a_refusal_that_all_accounts_share_ends_after_each_was_tried(
         assert (await pair.message(one))["status"] == Status.ESME_RINVESMCLASS
 
 
+@pytest.mark.parametrize("text", ["Bonjour", LONG.strip()])
+async def test_a_number_that_was_ported_goes_through_the_account_that_knows_it(
+    database: Database, autojump_clock: Autojump, text: str
+) -> None:
+    """F7: 0x0B from the first account, which stays the first for everybody else; a long message moves as a whole."""
+    operator = simulator(others=("spare",))
+    async with rig(database, sim=operator, bound=2, **accounts("sceau", "spare")) as pair:
+        operator.behave("sceau", destination="33612345600", answers=[{"status": "RINVDSTADR"}])
+        ported = await pair.send(text, to="+33612345600")
+        other = await pair.send(text, to="+33612345601")
+        for one in (ported, other):
+            await pair.until(one, "delivered", within_s=5)
+        assert [(await pair.message(one))["account"] for one in (ported, other)] == ["spare", "sceau"]
+        [inbox] = operator.handset("+33612345600").messages
+        assert (inbox.text, inbox.account) == (text, "spare")
+        assert alarms(pair, "sender_refused", "sceau") == 0
+        # One number that is not its subscriber says nothing of the account: its breaker stays closed.
+        await pair.until(await pair.send("Encore", to="+33612345601"), "delivered")
+        assert operator.handset("+33612345601").messages[-1].account == "sceau"
+
+
+@pytest.mark.parametrize("spare", [True, False])
+async def test_a_number_that_no_account_knows_is_rejected_once_each_was_asked(
+    sqlite_database: Database, autojump_clock: Autojump, spare: bool
+) -> None:
+    """F7: every account of the route once, then the end; an account may call 0x0B permanent, and nothing is tried."""
+    operator = simulator(others=("spare",))
+    told = {} if spare else {"status_overrides": {"0x0B": "permanent"}}
+    async with rig(sqlite_database, sim=operator, bound=2, **accounts("sceau", "spare", sceau=told)) as pair:
+        operator.behave(answers=[{"status": "RINVDSTADR"}])
+        one = await pair.send()
+        await pair.until(one, "rejected", within_s=5)
+        assert len(submits(operator)) == (2 if spare else 1)
+        assert (await pair.message(one))["status"] == Status.ESME_RINVDSTADR
+
+
 async def test_an_unknown_status_is_tried_once_more_and_shown_raw(database: Database, autojump_clock: Autojump) -> None:
     """C7: 0x0450 of a vendor."""
     async with rig(database) as pair:
