@@ -53,6 +53,15 @@ async def store(database: Database) -> AsyncIterator[Store]:
 
 
 @pytest.fixture
+async def embedded(sqlite_database: Database) -> AsyncIterator[Store]:
+    """An inline store on SQLite alone, for what differs in nothing but the octets that come in."""
+    opened = Store(sqlite_database, inline=True)
+    opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
 async def threaded_store(database: Database) -> AsyncIterator[Store]:
     """A store with its writer's thread, on each kind of database; for real time."""
     opened = Store(database)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from itertools import permutations, product
 
 import pytest
@@ -11,7 +10,6 @@ from sqlmodel import SQLModel
 from engine.clock import DAY
 from engine.duties.retention import id_before
 from engine.smpp.pdu import DataSm, Tag
-from engine.store.connections import Database
 from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.transit.answers import Answer
@@ -28,15 +26,6 @@ from tests.receipt_fixtures import FIXTURES, ReceiptFixture
 from tests.test_receipts import on_the_wire
 
 OTHER = "+33612345699"
-
-
-@pytest.fixture
-async def embedded(sqlite_database: Database) -> AsyncIterator[Store]:
-    """SQLite alone, for what differs in nothing but the octets that come in."""
-    opened = Store(sqlite_database, inline=True)
-    opened.open()
-    yield opened
-    await opened.close()
 
 
 async def test_a_receipt_before_its_response_is_kept_and_applied_when_the_id_appears(store: Store) -> None:

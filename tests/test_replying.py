@@ -148,6 +148,27 @@ async def test_orphan_parts_are_bounded_for_each_pair_and_overall_oldest_out(sto
     assert looks < 260
 
 
+@pytest.mark.parametrize("count", [2_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+async def test_orphan_parts_without_end_never_fill_more_than_the_caps(embedded: Store, count: int) -> None:
+    """E6: `count` of them from handsets without number, while the duty makes its rounds: open parts stay bounded."""
+    kit = await intake_kit(embedded)
+    pair_most, most, batch = 50, 500, 200
+    for start in range(0, count, batch):
+        orphans = [
+            mo("x", concat=Concat(n & 0xFFFF, 16, 2, 1), source=OTHER if n % 2 else f"+3361{n % 1_000_000:07d}")
+            for n in range(start, start + batch)
+        ]
+        await kit.arrive(*orphans, acknowledged=False)
+        kit.clock.step(1)
+        while (await give_up(kit, caps=(pair_most, most))).replies:
+            pass
+        left = await embedded.read(lambda tx: tx.one(replying._COUNT_OPEN))
+        assert left is not None
+        assert left[0] <= most
+    replies = await embedded.read(lambda tx: tx.one(Statement(lambda _: sql("SELECT count(*) FROM reply"))))
+    assert replies == (count - left[0],)
+
+
 @pytest.mark.parametrize("kind", ["udh16", "udh not first", "sar", "sar and udh"])
 async def test_every_way_of_concatenation_is_joined(store: Store, kind: str) -> None:
     """E7: 16-bit references, the element not first, SAR parameters, both (the header wins)."""
