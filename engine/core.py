@@ -38,6 +38,7 @@ from engine.transit.binding import connector
 from engine.transit.books import Bells, Books
 from engine.transit.classes import overridden
 from engine.transit.pool import Pool, Surroundings, router_of
+from engine.transit.references import LiveReferences
 from engine.transit.routing import Router, elsewhere, only_through
 
 PARTS_WAIT_US: Final = 15 * MINUTE
@@ -134,7 +135,8 @@ async def open_core(
     )
     followers = Followers(conductor, profiles, keyring, owner_of(settings))
     classes = overridden(settings.classes)
-    books = Books(clock.new_id, followers.messages_moved, counted=watching.moved(metrics))
+    references = LiveReferences(clock.random.randrange(1 << 16))
+    books = Books(clock.new_id, followers.messages_moved, references, watching.moved(metrics))
     metrics.insecure_binds.set(clear_binds(settings))
     core_ring: list[Callable[[Bells], None]] = []
 

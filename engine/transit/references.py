@@ -4,7 +4,7 @@ Told of every end by the books and, at a start, of what an earlier run left unfi
 it. It is changed within store functions alone, which one thread runs.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import NamedTuple
 
 from engine.smpp.text import References
@@ -22,10 +22,15 @@ class LiveReferences:
     """Which reference (of 8 or 16 bits) each unfinished long message bears, unique for its recipient (row E19).
 
     Over all accounts: the handset sees the sender, not the way. Through another account a message gets another one.
+    `start` is where the counters of this run begin: by chance, since a handset still knows what the last run used.
     """
 
-    _numbers: References = field(default_factory=References)
+    start: InitVar[int] = 0
+    _numbers: References = field(init=False)
     _held: dict[str, _Held] = field(default_factory=dict)
+
+    def __post_init__(self, start: int) -> None:
+        self._numbers = References(start)
 
     def draw(self, message_id: str, account: str, recipient: str, width: int) -> int:
         """Return the message's reference, the one that it has if it has one; raises `NoFreeReference`."""

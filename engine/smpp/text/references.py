@@ -1,7 +1,7 @@
 """Numbers that tie the parts of one long message together, never reused while a message is unfinished.
 
-One counter for each (account, destination), as a handset sees only its own (row E19). Kept by the sender in
-memory; after a restart the rows still on the wire are put back with `hold`.
+One counter for each destination, as a handset sees only its own (row E19). Kept by the sender in memory; after a
+restart the rows still on the wire are put back with `hold`, and counters had better begin elsewhere than before.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ class References:
 
     def hold(self, key: Hashable, reference: int, width: int = 16) -> None:
         """Mark a reference as in use, for a message that an earlier run left unfinished."""
-        place = key, width
-        self._live.setdefault(place, set()).add(reference)
-        self._last.setdefault(place, reference)
+        self._live.setdefault((key, width), set()).add(reference)
 
     def release(self, key: Hashable, reference: int, width: int = 16) -> None:
         """The message is finished; releasing what is not in use does nothing."""
