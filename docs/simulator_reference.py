@@ -101,6 +101,8 @@ def control_block() -> str:
 def _fields(model: Any) -> str:
     if model in (Fault, AnyFault):
         return "a fault"
+    if model is bytes:
+        return "a TOML text"
     assert issubclass(model, BaseModel)
     return ", ".join(f"`{name}`" for name in model.model_fields)
 

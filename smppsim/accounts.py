@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from engine.smpp.pdu import Status
-from smppsim.behaviour import Behaviour, Link
+from smppsim.behaviour import Behaviour
 from smppsim.duplicates import Duplicates
 from smppsim.handsets import number_pattern
 from smppsim.rules import Rule
@@ -31,12 +31,7 @@ class Account:
 
     def __init__(self, settings: AccountSettings, seed: int, waiting: int) -> None:
         self.system_id = settings.system_id
-        self._password = settings.password.encode()
-        self.numbers = tuple(number_pattern(number) for number in settings.numbers)
-        self.distribution_lists = settings.distribution_lists
         self.duplicates = Duplicates()
-        self.behaviour = settings.behaviour
-        self.link = settings.link
         # Dice of its own, so that one account's traffic does not change another one's luck.
         self.dice = random.Random(f"{seed}:{settings.system_id}")  # noqa: S311 - reproducible by intent
         self.sessions: list[Session] = []
@@ -61,6 +56,14 @@ class Account:
         self._arrivals: deque[float] = deque()
         self._taken: deque[float] = deque()
         self._turn = 0
+        self._settle(settings)
+
+    def _settle(self, settings: AccountSettings) -> None:
+        self._password = settings.password.encode()
+        self.numbers = tuple(number_pattern(number) for number in settings.numbers)
+        self.distribution_lists = settings.distribution_lists
+        self.behaviour = settings.behaviour
+        self.link = settings.link
         self._rules = self._effective(settings.rules)
 
     @property
@@ -96,10 +99,12 @@ class Account:
                 rule = rule.changed({"behaviour": rule.behaviour.over(known.behaviour)})
         self._rules = self._effective([rule, *others])
 
-    def reset(self, behaviour: Behaviour, link: Link, rules: tuple[Rule, ...]) -> None:
-        """Back to these settings, all faults over."""
-        self.behaviour, self.link = behaviour, link
-        self._rules = self._effective(rules)
+    def reset(self, settings: AccountSettings) -> None:
+        """To these settings, with nothing that waits and all faults over."""
+        self._settle(settings)
+        self.waiting.clear()
+        self.parked.clear()
+        self.pending.clear()
         self._refused_until = self.throttled_until = self.enquiries_ignored_until = 0.0
         self._ghosts.clear()
         self.duplicates.clear()

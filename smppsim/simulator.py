@@ -59,6 +59,7 @@ class Simulator:
         self.server = Server(self.smsc)
         self._nursery: trio.Nursery | None = None
         self._refusals = trio.lowlevel.ParkingLot()
+        self._following = trio.CancelScope()
 
     def _own_wall(self) -> int:
         if self._origin is None:
@@ -73,17 +74,24 @@ class Simulator:
             async with trio.open_nursery() as nursery:
                 self._nursery = nursery
                 self.smsc.populate(trio.current_time())
-                nursery.start_soon(self._follow, Schedule(self.smsc.scenario.schedule, self.smsc.seed))
+                self._plan()
                 task_status.started()
                 await self.server.tick()
         finally:
             self._nursery = None
 
-    async def _follow(self, schedule: Schedule) -> None:
-        start = trio.current_time()
-        while schedule.next_due < math.inf:
-            await trio.sleep_until(start + schedule.next_due)
-            self.cause(schedule.take())
+    def _plan(self) -> None:
+        """Follow the scenario's schedule from now on, and no other."""
+        self._following.cancel()
+        self._following = trio.CancelScope()
+        schedule = Schedule(self.smsc.scenario.schedule, self.smsc.seed)
+        self._running.start_soon(self._follow, schedule, trio.current_time(), self._following)
+
+    async def _follow(self, schedule: Schedule, start: float, scope: trio.CancelScope) -> None:
+        with scope:
+            while schedule.next_due < math.inf:
+                await trio.sleep_until(start + schedule.next_due)
+                self.cause(schedule.take())
 
     @property
     def _running(self) -> trio.Nursery:
@@ -244,14 +252,23 @@ class Simulator:
         for name in Stats.__slots__:
             setattr(smsc.stats, name, 0)
         for settings in smsc.scenario.customers():
-            account = self.account(settings.system_id)
-            account.reset(settings.behaviour, settings.link, settings.rules)
-            account.waiting.clear()
-            account.parked.clear()
-            account.pending.clear()
-            smsc.handsets.alphabets[account.system_id] = account.link.alphabet
+            self.account(settings.system_id).reset(settings)
+            smsc.handsets.alphabets[settings.system_id] = settings.link.alphabet
         smsc.populate(trio.current_time())
         self.server.stir()
+
+    def load(self, scenario: Scenario) -> None:
+        """Begin anew with another scenario, its schedule from now on; bounds stay. One that names no accounts keeps
+        those there are: their names, passwords and numbers, with the behaviour of the scenario."""
+        smsc = self.smsc
+        if "accounts" not in scenario.model_fields_set:
+            kept = {"system_id", "password", "numbers", "distribution_lists"}
+            accounts = [account.model_dump(include=kept) for account in smsc.scenario.accounts]
+            scenario = scenario.changed({"accounts": accounts})
+        self.cause(Drop())
+        smsc.engage(scenario)
+        self.reset()
+        self._plan()
 
     # -- from the handsets ----------------------------------------------------------------------------------
 

@@ -61,7 +61,7 @@ class Smsc:
 
     def __init__(self, scenario: Scenario, seed: int, wall: Callable[[], int]) -> None:
         bounds = scenario.bounds
-        self.scenario = scenario
+        self._undelivered = bounds.undelivered
         self.seed = seed
         self.wall = wall
         self.agenda = Agenda()
@@ -86,10 +86,8 @@ class Smsc:
         )
         self.submissions.on_cut = self.cut
         self.requests = Requests(self.messages, self.submissions)
-        customers = scenario.customers()
-        self.accounts = {account.system_id: Account(account, seed, bounds.undelivered) for account in customers}
-        for account in customers:
-            self.handsets.alphabets[account.system_id] = account.link.alphabet
+        self.accounts: dict[str, Account] = {}
+        self.engage(scenario)
         self.replies = Replies(self.accounts, self.handsets, self.deliveries)
         self.crowd = Crowd(
             self.agenda,
@@ -106,6 +104,16 @@ class Smsc:
         self.written: list[Session] = []
         """Sessions with new octets or a new end since the shell last looked."""
         self._count = 0
+
+    def engage(self, scenario: Scenario) -> None:
+        """Serve this scenario's accounts: new ones begin, known ones keep their counts, the others are gone."""
+        self.scenario = scenario
+        known = dict(self.accounts)
+        self.accounts.clear()
+        for settings in scenario.customers():
+            fresh = Account(settings, self.seed, self._undelivered)
+            self.accounts[settings.system_id] = known.get(settings.system_id, fresh)
+            self.handsets.alphabets[settings.system_id] = settings.link.alphabet
 
     # -- phones ---------------------------------------------------------------------------------------------
 

@@ -50,13 +50,15 @@ class Client:
         self._frames = FrameBuffer()
         self._received: list[bytes] = []
         self._sequence = 0
+        self._writing = trio.Lock()
 
     async def send(self, pdu: Pdu, sequence: int | None = None, status: int = 0) -> int:
         """Its sequence number."""
         if sequence is None:
             self._sequence += 1
             sequence = self._sequence
-        await self.stream.send_all(encode(pdu, sequence, status))
+        async with self._writing:
+            await self.stream.send_all(encode(pdu, sequence, status))
         return sequence
 
     async def frame(self) -> bytes | None:

@@ -79,6 +79,8 @@ async def test_behaviour_is_read_and_changed_at_run_time(
     change = {"account": "demo", "behaviour": {"receipts": "never"}, "link": {"rate": 1}}
     shown = (await http.patch("/behaviour", json=change)).json()["demo"]
     assert (shown["link"]["rate"], shown["behaviour"]["receipts"]) == (1, "never")
+    assert shown["unusual"] == {"behaviour": {"receipts": "never"}, "link": {"rate": 1}}
+    assert shown["rules"] == [{"destination": "*9", "behaviour": {"answers": [{"status": 0x0B}]}}]
     assert shown["rules"][0]["destination"] == "*9"
     assert (await client.ask(submit_sm(destination=b"33612345609")))[0].command_status == Status.ESME_RINVDSTADR
     assert (await client.ask(submit_sm()))[0].command_status == Status.ESME_RTHROTTLED

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from smppsim.control import behaviour, faults, handsets, injecting, looking, page, pdus, phones
+from smppsim.control import behaviour, faults, handsets, injecting, looking, page, pdus, phones, scenarios
 from smppsim.simulator import Simulator
 
 _LOCAL_NAMES: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
@@ -43,7 +43,7 @@ def control_app(simulator: Simulator, *, any_host: bool = False) -> ASGIApp:
 
 def add_routes(app: FastAPI, simulator: Simulator) -> None:
     """Every route there is, in the order in which they are described."""
-    for theme in (looking, handsets, phones, pdus, behaviour, injecting, faults):
+    for theme in (looking, handsets, phones, pdus, behaviour, scenarios, injecting, faults):
         theme.add_routes(app, simulator)
 
 

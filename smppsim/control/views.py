@@ -8,9 +8,11 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from smppsim.accounts import Account
+from smppsim.behaviour import Behaviour, Link
 from smppsim.handsets import InboxMessage, code_in
 from smppsim.messages import Message
 from smppsim.phone import Handset
+from smppsim.scenario_files import Mistake
 from smppsim.session import Session
 
 
@@ -214,12 +216,33 @@ class BehaviourView(View):
         return cls(
             behaviour=account.behaviour.model_dump(mode="json"),
             link=account.link.model_dump(mode="json"),
-            unusual={
-                "behaviour": account.behaviour.model_dump(mode="json", exclude_defaults=True),
-                "link": account.link.model_dump(mode="json", exclude_defaults=True),
-            },
-            rules=[rule.model_dump(mode="json", exclude_defaults=True) for rule in account.rules],
+            unusual={"behaviour": _unusual(account.behaviour), "link": _unusual(account.link)},
+            rules=[rule.model_dump(mode="json", exclude_unset=True) for rule in account.rules],
         )
+
+
+def _unusual(settings: Behaviour | Link) -> dict[str, Any]:
+    usual = type(settings)().model_dump(mode="json")
+    return {name: value for name, value in settings.model_dump(mode="json").items() if value != usual[name]}
+
+
+class MistakeView(View):
+    """One thing that is wrong with a scenario."""
+
+    line: int
+    field: str
+    why: str
+
+    @classmethod
+    def of(cls, mistake: Mistake) -> "MistakeView":
+        """As it was found."""
+        return cls(**mistake._asdict())
+
+
+class Mistakes(View):
+    """All of them, in the order of the text."""
+
+    detail: list[MistakeView]
 
 
 class PduView(View):

@@ -3,7 +3,7 @@
 import * as accounts from "./accounts.js";
 import * as handsets from "./handsets.js";
 import { $, attempt, call, say } from "./parts.js";
-import { offerBehaviour, offerFaults } from "./tuning.js";
+import { offerBehaviour, offerFaults, offerProfiles } from "./tuning.js";
 import * as wire from "./wire.js";
 
 const EVERY_MS = 1000;
@@ -21,11 +21,15 @@ async function look() {
   }
 }
 
-async function reset() {
-  await call("POST", "reset");
+function begun(told) {
   wire.clear();
   handsets.clear();
-  say("As in the beginning: links closed, inboxes and log empty.");
+  say(told);
+}
+
+async function reset() {
+  await call("POST", "reset");
+  begun("As in the beginning: links closed, inboxes and log empty.");
 }
 
 $("reset").addEventListener("click", () => attempt(reset));
@@ -33,5 +37,6 @@ await wire.begin(handsets.overheard);
 await handsets.begin();
 await attempt(offerFaults);
 await attempt(offerBehaviour);
+await attempt(() => offerProfiles((name) => begun(`${name}: another day, links closed, inboxes and log empty.`)));
 await look();
 setInterval(look, EVERY_MS);

@@ -123,6 +123,25 @@ export async function offerBehaviour() {
   await choose();
 }
 
+// -- profiles ---------------------------------------------------------------------------------------------------
+
+// `begun` is called when another day has begun.
+export async function offerProfiles(begun) {
+  const profiles = await call("GET", "profiles");
+  const { profile } = $("profile").elements;
+  profile.append(...Object.keys(profiles).map((name) => make("option", {}, name)));
+  const about = () => { $("profile-about").textContent = profiles[profile.value]; };
+  profile.addEventListener("change", about);
+  $("profile").addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(async () => {
+      differ(await call("POST", `profiles/${profile.value}`));
+      begun(profile.value);
+    });
+  });
+  about();
+}
+
 // `0.3 s` is easier to read than a delay's JSON.
 function brief(value) {
   if (typeof value?.seconds === "number" && (value.kind ?? "fixed") === "fixed") return `${value.seconds} s`;

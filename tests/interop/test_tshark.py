@@ -5,6 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +14,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from engine.smpp.pdu import DeliverSmResp, EnquireLink, QuerySm, Unbind, encode, peek
+from engine.smpp.errors import FramingError
+from engine.smpp.pdu import BindTransceiver, DeliverSm, DeliverSmResp, EnquireLink, QuerySm, Unbind, encode, peek
 from smppsim.behaviour import Cut
 from smppsim.capture.pcap import file_header
 from smppsim.capture.recorder import record_log
 from smppsim.faults import AnyFault, BrokenTlvs, Drop, ForeignOctets, Raw, StopMidPdu, Truncate, WrongLength
 from smppsim.pdulog import OUT, LoggedPdu
+from smppsim.scenario_files import load_profile
 from smppsim.simulator import Simulator
 from tests.smppsim_client import Client, bound, long_submits, submit_sm
 
@@ -126,6 +130,53 @@ async def test_nothing_is_malformed_and_every_pdu_is_dissected(
     assert [pair for packet in packets for pair in packet.pdus] == logged
     assert not [packet for packet in packets if packet.malformed or packet.flags]
     assert {packet.checksums for packet in packets} == {("1", "1")}  # Good
+
+
+async def live(simulator: Simulator, for_s: float) -> None:
+    """A client that keeps coming back, whatever happens to its links."""
+    with trio.move_on_after(for_s):
+        while True:
+            client = Client(simulator.connect())
+            async with client.stream, trio.open_nursery() as nursery:
+                nursery.start_soon(submit, client, simulator)
+                await answer(client)
+                nursery.cancel_scope.cancel()
+            await trio.sleep(1)
+
+
+async def submit(client: Client, simulator: Simulator) -> None:
+    """One message a second, and a reply from its handset."""
+    with suppress(trio.BrokenResourceError):
+        await client.send(BindTransceiver(b"demo", b"demo"))
+        for number in count():
+            await trio.sleep(1)
+            phone = b"336123456%02d" % (number % 100)
+            await client.send(submit_sm(f"number {number}", phone))
+            simulator.handset(phone.decode()).reply("👍 " * (number % 90 + 1), "38200")
+
+
+async def answer(client: Client) -> None:
+    """Take every deliver_sm, until the link ends or its framing is lost."""
+    with suppress(FramingError, trio.BrokenResourceError):
+        while (frame := await client.frame()) is not None:
+            if frame[4:8] == DeliverSm.command_id.to_bytes(4, "big"):
+                await client.send(DeliverSmResp(), peek(frame).sequence_number)
+
+
+@pytest.mark.parametrize("profile", ["healthy", "hostile"])
+async def test_a_day_with_a_profile_shows_only_what_the_profile_damages(
+    autojump_clock: MockClock, nursery: trio.Nursery, tmp_path: Path, profile: str
+) -> None:
+    simulator = Simulator(load_profile(profile), seed=7)
+    await nursery.start(simulator.run)
+    await live(simulator, 90)
+    assert simulator.stats.accepted > 50
+    packets = dissected(capture(simulator), tmp_path)
+    malformed = {packet.payload for packet in packets if packet.malformed}
+    assert malformed <= damaged(simulator.pdus)
+    assert bool(malformed) == (profile == "hostile")
+    assert not [packet for packet in packets if packet.flags]
+    assert {packet.checksums for packet in packets} == {("1", "1")}
 
 
 async def test_only_what_we_damaged_is_malformed(
