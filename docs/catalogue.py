@@ -3,15 +3,13 @@
 A test names its rows at the start of its docstring's first line: `B12, B13: …`.
 """
 
-import ast
 import re
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from docs.catalogue_rows import HALVES, REQUIRED, ROWS, SECTIONS, WAITING
+from docs.proofs import Proof, cell, proofs_by
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 _BEGINS: Final = re.compile(r"[A-HS][1-9]\d?\b")
 _ROW: Final = re.compile(r"\b[A-H][1-9]\d?\b")
 
@@ -24,30 +22,13 @@ docstring with the row's id. Every row owes one, but those listed at the end.
 """
 
 
-class Proof(NamedTuple):
-    """One test that names a row."""
-
-    file: str
-    test: str
-
-
-def proofs(folder: Path = ROOT / "tests") -> dict[str, list[Proof]]:
+def proofs() -> dict[str, list[Proof]]:
     """Return the tests of each row that any test names."""
-    found: dict[str, list[Proof]] = {}
-    for path in sorted(folder.rglob("test_*.py")):
-        for test, first_line in _first_lines(ast.parse(path.read_text(encoding="utf-8"))):
-            if _BEGINS.match(first_line):
-                for row in dict.fromkeys(_ROW.findall(first_line)):
-                    found.setdefault(row, []).append(Proof(str(path.relative_to(folder.parent)), test))
-    return found
+    return proofs_by(_rows_of)
 
 
-def _first_lines(tree: ast.Module) -> Iterator[tuple[str, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            said = ast.get_docstring(node)
-            if said:
-                yield node.name, said.splitlines()[0]
+def _rows_of(first_line: str) -> Iterable[str]:
+    return _ROW.findall(first_line) if _BEGINS.match(first_line) else ()
 
 
 def unproven(found: Mapping[str, list[Proof]]) -> list[str]:
@@ -80,6 +61,6 @@ def catalogue_page() -> str:
 
 def _tests(row: str, found: Mapping[str, list[Proof]]) -> str:
     if row in found:
-        tests = "<br>".join(f"`{proof.file}::{proof.test}`" for proof in found[row])
+        tests = cell(found[row])
         return f"{tests}<br>*one half later: see below*" if row in HALVES else tests
     return "*later: see below*" if row in WAITING else "–"

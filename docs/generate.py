@@ -24,6 +24,7 @@ from docs.simulator_reference import (
     people_block,
     profiles_block,
 )
+from docs.users_ask import users_ask_page
 
 FOLDER: Final = Path(__file__).resolve().parent
 Make = Callable[[], str]
@@ -31,6 +32,7 @@ Make = Callable[[], str]
 PAGES: Final[Mapping[str, Make]] = {
     "events.md": events_page,
     "failure-catalogue.md": catalogue_page,
+    "users-ask.md": users_ask_page,
 }
 BLOCKS: Final[Mapping[str, Mapping[str, Make]]] = {
     "ARCHITECTURE.md": {

@@ -1,8 +1,8 @@
-"""Fixtures that every test may ask for: databases of both kinds, and stores on them."""
+"""Fixtures that every test may ask for: databases of both kinds, stores on them, and the figures of a soak."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,11 +10,28 @@ from hypothesis import settings
 
 from engine.store.connections import Database
 from engine.store.doorway import Store
+from tests.amounts import Figure
 from tests.databases import PostgresServer, fresh_sqlite
 
 # Examples are drawn the same way in every run; timings belong to the benchmarks.
 settings.register_profile("sceau", deadline=None, derandomize=True, max_examples=100)
 settings.load_profile("sceau")
+
+
+@pytest.fixture
+def figure(record_property: Callable[[str, object], None]) -> Figure:
+    """Note what was measured, and its value with its unit; of a test of the soak it is printed at the end."""
+    return record_property
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of a soak as rows of a table, as docs/benchmarks.md has them."""
+    reports = [report for report in terminalreporter.getreports("passed") if "soak" in report.keywords]
+    rows = {(name, value, report.nodeid) for report in reports for name, value in report.user_properties}
+    if rows:
+        terminalreporter.section("figures of the soak")
+        for name, value, test in sorted(rows):
+            terminalreporter.line(f"| {name} | {value} | `{test}` |")
 
 
 @pytest.fixture(scope="session")

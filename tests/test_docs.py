@@ -19,6 +19,8 @@ from docs.generate import FOLDER, current, names
 from docs.pictures import PHONE_COLUMNS, columns, diagram
 from docs.settings_reference import leaves
 from docs.settings_words import WORDS
+from docs.users_ask import ASKED
+from docs.users_ask import proofs as proofs_of_asked
 from engine import cli as sceau
 from engine.api.app import endpoints
 from engine.apikeys import Scope
@@ -96,6 +98,22 @@ def test_only_what_later_issues_build_waits_and_what_waits_in_part_is_proven_in_
 
 def test_tests_and_the_list_of_owed_rows_name_rows_that_exist() -> None:
     assert set(proofs()) | set(REQUIRED) <= set(ROWS)
+
+
+# What users ask for.
+
+
+def test_everything_that_users_ask_for_has_a_test_and_no_test_names_another_number() -> None:
+    assert list(ASKED) == [str(number) for number in range(1, 31)]
+    assert set(proofs_of_asked()) == set(ASKED)
+
+
+def test_what_is_asked_for_at_length_is_in_the_soak() -> None:
+    found = proofs_of_asked()
+    short = [
+        number for number, asked in ASKED.items() if asked.at_length and not any(p.at_length for p in found[number])
+    ]
+    assert short == []
 
 
 # Events.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 from hypothesis import given, settings
@@ -20,6 +21,8 @@ from engine.smpp.receipts import (
     scrub_text,
     submit_keys,
 )
+from tests.amounts import Figure, amounts
+from tests.mutations import mutated
 from tests.receipt_fixtures import FIXTURES, ReceiptFixture
 
 APPENDIX_B = FIXTURES[0].text
@@ -39,7 +42,7 @@ def on_the_wire(fixture: ReceiptFixture, esm_class: int = 0x04) -> DeliverSm | D
 
 @pytest.mark.parametrize("fixture", FIXTURES, ids=lambda fixture: fixture.name)
 def test_every_dialect_gives_its_id_and_state(fixture: ReceiptFixture) -> None:
-    """D3, D5, D6, D7, D15, D20: fixtures 1 to 20 and more; A10: a vendor parameter changes nothing."""
+    """D3, D5, D6, D7, D15, D20, users-ask 5: fixtures 1 to 20 and more; A10: a vendor parameter changes nothing."""
     receipt = read_receipt(on_the_wire(fixture))
     assert receipt is not None
     assert (receipt.smsc_id, receipt.state, receipt.err) == (fixture.smsc_id, fixture.state, fixture.err)
@@ -58,7 +61,7 @@ def test_the_quick_way_and_the_tolerant_way_read_the_same(fixture: ReceiptFixtur
 
 
 def test_an_mo_that_imitates_a_receipt_stays_an_mo() -> None:
-    """D8: the message type decides; a text alone is believed only where the account says so."""
+    """D8, users-ask 6: the message type decides; a text alone is believed only where the account says so."""
     for fixture in FIXTURES:
         assert read_receipt(on_the_wire(fixture._replace(tlvs=()), esm_class=0x00)) is None
     believed = read_receipt(DeliverSm(short_message=APPENDIX_B), text_only=True)
@@ -138,6 +141,20 @@ def test_dates_of_a_receipt_are_text_and_never_an_instant() -> None:
         assert receipt is not None
         assert receipt.state is MessageState.DELIVERED
         assert receipt.done == (date.decode() if date.isdigit() and len(date) <= 14 else "")
+
+
+@pytest.mark.parametrize("texts", amounts(10_000, 1_000_000))
+def test_nothing_near_a_known_dialect_makes_reading_fail(texts: int, figure: Figure) -> None:
+    """D6, users-ask 5: the corpus, damaged; most ids and states are still found."""
+    dice = random.Random(5)
+    whole = [fixture.text for fixture in FIXTURES if fixture.text]
+    found = 0
+    for _ in range(texts):
+        receipt = read_receipt(DeliverSm(esm_class=4, short_message=bytes(mutated(dice.choice(whole), dice))))
+        assert receipt is not None
+        found += bool(receipt.smsc_id)
+    assert 0.5 * texts < found < texts
+    figure("users-ask 5: damaged receipt texts read, of which with an id", f"{texts:,}, {found / texts:.0%}")
 
 
 @given(st.binary(max_size=300), st.sampled_from([0x04, 0x20, 0x44]), st.sampled_from([0, 8]))
@@ -233,7 +250,7 @@ ids = st.text("0123456789abcdefABCDEFxyz-_.#", min_size=1, max_size=64)
 @given(numbers, st.integers(0, 12), st.booleans())
 @settings(max_examples=200)
 def test_every_way_of_writing_one_number_matches(number: int, zeros: int, upper: bool) -> None:
-    """D3: decimal, hexadecimal, padded, any case, beyond 63 bits."""
+    """D3, users-ask 3: decimal, hexadecimal, padded, any case, beyond 63 bits."""
     in_hex = f"{number:X}" if upper else f"{number:x}"
     decimal = f"{'0' * zeros}{number}"
     for style in (IdStyle.HEX_SUBMIT_DEC_RECEIPT, IdStyle.ANY):

@@ -49,7 +49,7 @@ async def test_parts_in_one_batch_and_in_several_are_the_same(store: Store) -> N
 
 
 async def test_a_missing_part_gives_one_incomplete_reply_after_a_while(store: Store) -> None:
-    """E2: with its gap shown; once."""
+    """E2, users-ask 29: with its gap shown; once."""
     kit = await intake_kit(store)
     pdus = parts(FIVE)
     await kit.arrive(*pdus[:2], *pdus[3:])
@@ -64,7 +64,7 @@ async def test_a_missing_part_gives_one_incomplete_reply_after_a_while(store: St
 
 
 async def test_a_part_that_comes_twice_is_kept_once(store: Store) -> None:
-    """E3: the same octets."""
+    """E3, users-ask 29: the same octets."""
     kit = await intake_kit(store)
     pdus = parts(FIVE)
     for pdu in (*pdus[:4], pdus[0], pdus[2], pdus[4]):

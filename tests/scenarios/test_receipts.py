@@ -15,6 +15,7 @@ from engine.store.connections import Database
 from smppsim.faults import Throttle
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
+from tests.amounts import Figure, amounts
 from tests.rig import MESSAGES, PARTS, PHONE, RECEIPTS, Rig, World, bind_settings, rig
 
 Autojump = trio.testing.MockClock
@@ -44,14 +45,15 @@ async def unmatched(pair: Rig) -> int:
     return sum(row["effect"] == "orphan" for row in await pair.rows(RECEIPTS))
 
 
+@pytest.mark.parametrize("count", amounts(60, 10_000))
 @pytest.mark.parametrize("when", ["before", "with", "after"])
 async def test_receipts_before_with_and_after_their_responses_all_match_and_read_in_order(
-    database: Database, autojump_clock: Autojump, when: str
+    database: Database, autojump_clock: Autojump, when: str, count: int, figure: Figure
 ) -> None:
     """D1, users-ask 1: none unmatched; every timeline shows accepted before delivered."""
     async with rig(database) as pair:
         pair.sim.behave(receipt_when=when, receipt_delay={"kind": "uniform", "low": 0, "high": 20})
-        ids = await pair.send_many([f"texte {number}" for number in range(60)])
+        ids = await pair.send_many([f"texte {number}" for number in range(count)])
         await delivered(pair, ids)
         assert await unmatched(pair) == 0
         for message_id in ids:
@@ -59,6 +61,7 @@ async def test_receipts_before_with_and_after_their_responses_all_match_and_read
             events = [entry["what"] for entry in told if entry["what"].startswith("message.")]
             assert events == ["message.queued", "message.accepted", "message.delivered"]
             assert [entry["at"] for entry in told] == sorted(entry["at"] for entry in told)
+        figure(f"users-ask 1: receipts {when} their responses, unmatched", f"0 of {count:,}")
 
 
 async def test_a_receipt_a_minute_before_a_late_response_waits_for_it(

@@ -28,7 +28,7 @@ class Scheduled(trio.abc.Instrument):
 async def test_while_no_line_is_bound_nothing_is_claimed_and_the_senders_sleep(
     sqlite_database: Database, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """C9: ten minutes without a bind cost a few wake-ups; then everything goes out."""
+    """C9, users-ask 18: ten minutes without a bind cost a few wake-ups; then everything goes out."""
     operator = simulator()
     operator.cause(RefuseConnections(for_s=1e6))
     watched = Scheduled()
