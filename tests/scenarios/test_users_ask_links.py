@@ -16,7 +16,7 @@ import trio
 from engine.smpp.events import Answered
 from engine.smpp.pdu import Disposition, Status, Tag, Unbind, commands, disposition
 from engine.store.connections import Database
-from smppsim.behaviour import AccountSettings, Bounds, SimulatorSettings
+from smppsim.scenario import AccountSettings, Bounds, SimulatorSettings
 from smppsim.simulator import Simulator
 from tests.amounts import Figure, amounts
 from tests.golden import GOLDEN
