@@ -10,6 +10,7 @@ import re
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any, Final, Literal, TextIO
@@ -78,10 +79,11 @@ class _Stream:
         self.now: Callable[[], int] = lambda: 0
 
     def write(self, line: str) -> None:
-        """Write one line, at once."""
+        """Write one line, at once; where it cannot be written (a full disk) it is lost, and the work goes on."""
         if self.out is not None:
-            self.out.write(line + "\n")
-            self.out.flush()
+            with suppress(OSError):
+                self.out.write(line + "\n")
+                self.out.flush()
 
     debug = info = warning = error = write
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -200,6 +201,20 @@ def test_a_noisy_event_is_let_through_once_in_its_time_and_counted() -> None:
     clock.advance(60)
     assert noisy.due("garbage") == 999
     assert noisy.due("garbage") is None
+
+
+class FullDisk(io.StringIO):
+    """A file on a disk without room."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+
+def test_a_line_that_cannot_be_written_is_lost_and_disturbs_nobody(lines: io.StringIO) -> None:
+    """users-ask 17: the disk that is full is often the log's, too."""
+    logs.configure(clock=VirtualClock(), style="json", stream=FullDisk())
+    LOG.error("store.unavailable")
+    logging.getLogger("elsewhere").warning("as well")
 
 
 def test_a_hush_remembers_a_bounded_number_of_keys() -> None:

@@ -18,6 +18,7 @@ from engine.store.doorway import Store
 from engine.webhooks import endpoints, replays
 from engine.webhooks.dispatcher import Webhooks
 from engine.webhooks.signing import BadSignature, new_secret, verify
+from tests.amounts import Figure, amounts
 from tests.webhook_rig import PUBLIC, Desk, Got, Receiver, Reply, in_order
 
 HOUR_S = 3600
@@ -349,28 +350,30 @@ async def test_a_clean_stop_settles_what_was_answered(autojump_clock: MockClock,
     assert await desk.states() == ["delivered"] * 2
 
 
+@pytest.mark.parametrize("each", amounts(5, 500))
 @pytest.mark.parametrize("mode", ["single", "batch"])
 async def test_a_receiver_that_was_down_for_an_hour_gets_everything_in_order(
-    autojump_clock: MockClock, desk: Desk, mode: str
+    autojump_clock: MockClock, desk: Desk, mode: str, each: int, figure: Figure
 ) -> None:
-    """Users-ask 30 (1/100 of its rate): delivered later, per-subject order, signed, each with a stable id."""
+    """Users-ask 30: `each` ten seconds; delivered later, per-subject order, signed, each with a stable id."""
     view = await desk.endpoint(mode=mode)
     desk.receiver.down = True
     owed = 0
     async with running(desk.webhooks()) as webhooks:
         for step in range(360):
-            webhooks.ring(await desk.owe(*[f"s{(step * 5 + number) // 3}" for number in range(5)]))
-            owed += 5
+            webhooks.ring(await desk.owe(*[f"s{(step * each + number) // 3}" for number in range(each)]))
+            owed += each
             await trio.sleep(10)
         assert desk.receiver.got == []
         assert len(desk.posted) < 200  # a receiver that is down is asked, not flooded
         desk.receiver.down = False
         await settled(desk, 300)
-    assert len(set(desk.receiver.event_ids)) == len(desk.receiver.event_ids) == owed == 1800
+    assert len(set(desk.receiver.event_ids)) == len(desk.receiver.event_ids) == owed == 360 * each
     assert in_order(desk.receiver.got)
     for got in desk.receiver.got:
         desk.check_signature(view.id, got)
     assert set(await desk.states()) == {"delivered"}
+    figure(f"users-ask 30: an hour at {each / 10:g}/s, mode {mode}: events in order, twice, missing", f"{owed:,}, 0, 0")
 
 
 async def test_a_thousand_owed_events_are_not_all_held_in_memory(autojump_clock: MockClock, desk: Desk) -> None:

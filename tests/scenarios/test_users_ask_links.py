@@ -16,7 +16,9 @@ import trio
 from engine.smpp.events import Answered
 from engine.smpp.pdu import Disposition, Status, Tag, Unbind, commands, disposition
 from engine.store.connections import Database
-from smppsim.scenario import AccountSettings, Bounds, SimulatorSettings
+from smppsim.behaviour import Cut
+from smppsim.faults import Drop, Ghost, Raw, RefuseBinds
+from smppsim.scenario import AccountSettings, Bounds, Scenario
 from smppsim.simulator import Simulator
 from tests.amounts import Figure, amounts
 from tests.golden import GOLDEN
@@ -50,8 +52,8 @@ async def test_traffic_of_a_bind_that_dies_moves_to_its_sibling_and_then_to_the_
         for number in range(600):
             if number in (200, 400):
                 gone = "one" if number == 200 else "two"
-                operator.drop(gone)
-                operator.refuse_binds(Status.ESME_RBINDFAIL, 1e6, gone)
+                operator.cause(RefuseBinds(account=gone, for_s=1e6))
+                operator.cause(Drop(account=gone))
             text = f"Bonjour {number}"
             queued_at[text] = trio.current_time()
             await pair.send(text, f"+33612{number:06}")
@@ -77,7 +79,7 @@ async def test_traffic_of_a_bind_that_dies_moves_to_its_sibling_and_then_to_the_
 # -- 22: ghosts ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("ghosts", amounts(5, 500))
+@pytest.mark.parametrize("ghosts", amounts(5, 100))
 async def test_ghost_after_ghost_is_waited_out_with_jitter_and_every_session_ends_with_an_unbind(
     sqlite_database: Database, autojump_clock: Autojump, ghosts: int, figure: Figure
 ) -> None:
@@ -88,7 +90,7 @@ async def test_ghost_after_ghost_is_waited_out_with_jitter_and_every_session_end
         for _ in range(ghosts):
             operator.smsc.log.clear()
             began = trio.current_time()
-            operator.ghost(for_s=120)
+            operator.cause(Ghost(for_s=120))
             await pair.settled(1)
             one = await pair.send(ttl_s=86_400)
             await pair.settled(118)
@@ -136,15 +138,15 @@ def small_operator() -> Simulator:
     """One whose own memory is full from the beginning."""
     account = AccountSettings(system_id="sceau", password="secret08")
     bounds = Bounds(messages=20, handset_parts=20, pdus=50)
-    return Simulator(SimulatorSettings(accounts=(account,), bounds=bounds))
+    return Simulator(Scenario(accounts=(account,), bounds=bounds))
 
 
 async def flap(pair: Rig, times: int) -> None:
     """Lose the link so often, closed and reset in turn."""
-    ways = ("close", "reset")
+    ways = (Cut.close, Cut.reset)
     for number in range(times):
         connections = pair.sim.stats.binds
-        pair.sim.drop(how=ways[number % len(ways)])
+        pair.sim.cause(Drop(how=ways[number % len(ways)]))
         while pair.sim.stats.binds == connections or pair.core.pool.bound() < 1:
             pair.core.pool.retry_now("sim/main")
             await trio.sleep(0.1)
@@ -248,7 +250,7 @@ async def test_refusals_of_any_shape_end_their_messages_and_the_bind_survives(
         for number, status in enumerate(final):
             one = await pair.send(f"Bonjour {number}")
             await pair.sim.until(lambda: pair.sim.stats.submits > number)  # noqa: B023
-            pair.sim.send_raw(refusal(shape, status, submits(pair.sim)[-1].sequence))
+            pair.sim.cause(Raw.of(refusal(shape, status, submits(pair.sim)[-1].sequence)))
             await pair.until(one, "rejected", within_s=5)
             row = await pair.message(one)
             assert (row["status"], row["attempts"], row["doubts"]) == (status, 1, 0)
@@ -272,14 +274,15 @@ async def test_damaged_frames_on_one_bind_are_nothing_to_the_other(
     tree = accounts("sceau", "noisy", noisy={"timers": {"reconnect_most_s": 1}})
     tree["senders"]["main"]["accounts"] = ["sceau"]
     async with rig(sqlite_database, sim=operator, bound=2, **tree) as pair:
+        noisy = operator.account("noisy")
         slowest, sent, codes = 0.0, 0, 0
         while sent < frames:
-            while not operator.send_raw(b"", "noisy"):  # it was given up: it comes back to be damaged again
+            while not [one for one in operator.sessions if one.account is noisy]:
                 await trio.sleep(0.2)
             burst = [mutated_frame(dice.choice(valid), dice) for _ in range(dice.randint(1, 40))]
             if dice.random() < 0.05:
                 burst.append(dice.choice(noise))
-            operator.send_raw(b"".join(burst), "noisy")
+            operator.cause(Raw(account="noisy", hex=b"".join(burst).hex()))
             sent += len(burst)
             if sent >= 200 * codes:
                 codes += 1

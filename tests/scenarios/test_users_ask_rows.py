@@ -16,6 +16,7 @@ from engine.phones import OfflineResolver
 from engine.smpp.pdu import DeliverSm, Status
 from engine.smpp.text import concat_of
 from engine.store.connections import Database
+from smppsim.faults import RefuseConnections
 from tests.amounts import Figure, amounts
 from tests.api_client import ALICE, EVERYTHING, put_application, put_key
 from tests.rig import MESSAGES, PHONE, REPLIES, Rig, bind_settings, rig, simulator
@@ -97,7 +98,7 @@ async def test_ten_minutes_without_a_bind_say_little_and_then_everything_leaves_
 ) -> None:
     """users-ask 18: at most a log line in ten seconds; processor time is measured by the soak."""
     operator = simulator()
-    operator.refuse_connections = True
+    operator.cause(RefuseConnections(for_s=1e6))
     window = {"binds": {"main": bind_settings(window=100)}}
     said = io.StringIO()
     async with rig(sqlite_database, sim=operator, bound=0, account=window) as pair:
@@ -108,7 +109,7 @@ async def test_ten_minutes_without_a_bind_say_little_and_then_everything_leaves_
         finally:
             logs.silence()
         assert 1 <= len(said.getvalue().splitlines()) <= 60
-        operator.refuse_connections = False
+        operator.cause(RefuseConnections(for_s=0))
         while not operator.stats.binds:
             await trio.sleep(0.05)
         await trio.sleep(2)
