@@ -133,7 +133,7 @@ async def test_throttling_slows_the_account_which_recovers_within_ten_seconds_of
         assert all(one == [f"m{round_}" for round_ in range(rounds)] for one in arrived.values())
         assert {row["attempts"] for row in await pair.rows(MESSAGES)} == {1}
         figure(
-            f"users-ask 11: {seconds} s throttled to 20 % at 100/s: submits meanwhile; out of order or lost",
+            f"users-ask 11: a fifth throttled for {seconds} s at 100/s: submits meanwhile; out of order or lost",
             f"{during:.0f}/s; 0 of {100 * rounds:,}",
         )
 

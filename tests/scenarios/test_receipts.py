@@ -51,7 +51,7 @@ async def test_receipts_before_with_and_after_their_responses_all_match_and_read
     database: Database, autojump_clock: Autojump, when: str, count: int, figure: Figure
 ) -> None:
     """D1, users-ask 1: none unmatched; every timeline shows accepted before delivered."""
-    async with rig(database) as pair:
+    async with rig(database, account={"binds": {"main": bind_settings(window=max(10, count // 100))}}) as pair:
         pair.sim.behave(receipt_when=when, receipt_delay={"kind": "uniform", "low": 0, "high": 20})
         ids = await pair.send_many([f"texte {number}" for number in range(count)])
         await delivered(pair, ids)
