@@ -12,6 +12,7 @@ from engine.smpp.text import Concat
 from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.transit import replying
+from tests.amounts import amounts
 from tests.intake_kit import APP, EVENTS, MINUTE, PHONE, REPLIES, IntakeKit, intake_kit, mo, parts
 
 FIVE = ["un ", "deux ", "trois ", "quatre ", "cinq"]
@@ -148,7 +149,7 @@ async def test_orphan_parts_are_bounded_for_each_pair_and_overall_oldest_out(sto
     assert looks < 260
 
 
-@pytest.mark.parametrize("count", [2_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("count", amounts(2_000, 1_000_000))
 async def test_orphan_parts_without_end_never_fill_more_than_the_caps(embedded: Store, count: int) -> None:
     """E6: `count` of them from handsets without number, while the duty makes its rounds: open parts stay bounded."""
     kit = await intake_kit(embedded)

@@ -11,9 +11,10 @@ from engine.smpp.pdu import DeliverSm
 from engine.store.connections import Database
 from engine.transit.intake import Arrival, Inbox
 from smppsim.faults import Mute
+from tests.amounts import amounts
 from tests.rig import MESSAGES, PHONE, RECEIPTS, bind_settings, rig, simulator
 
-SIZES = (2_000, pytest.param(100_000, marks=pytest.mark.soak))
+SIZES = amounts(2_000, 100_000)
 OUTAGE_S = 20.0
 
 
