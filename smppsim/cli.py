@@ -153,7 +153,7 @@ def _secured(self_made: bool, pem: Path | None, chain: Path | None, key: Path | 
 def _compose(profile: str | None, file: Path | None, accounts: list[str], delays: dict[str, float]) -> Scenario:
     """The file on top of the profile, and the accounts given as options; a demo account if there is none.
 
-    `delays` are fields of Behaviour for those. LookupError for an unknown profile; OSError, ScenarioError,
+    `delays` are fields of Behaviour for those. LookupError for an unknown profile or account; OSError, ScenarioError,
     ValidationError.
     """
     scenario = Scenario() if file is None else load_scenario(file)
@@ -167,7 +167,7 @@ def _compose(profile: str | None, file: Path | None, accounts: list[str], delays
         # Eight characters are all that SMPP's password field promises to carry.
         password = password or secrets.token_urlsafe(6)
         given = (*given, AccountSettings(system_id=name, password=password, behaviour=behaviour))
-    return scenario.changed({"accounts": given})
+    return scenario.changed({"accounts": given}).complete()
 
 
 async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool, pcap: BinaryIO | None) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from smppsim.behaviour import Behaviour, Link
 from smppsim.data import Data
+from smppsim.faults import OnAccount
 from smppsim.people import Person
 from smppsim.rules import Rule
 from smppsim.schedule import Planned
@@ -80,6 +81,15 @@ class Scenario(Data):
                 "schedule": self.schedule + profile.schedule,
             }
         )
+
+    def complete(self) -> "Scenario":
+        """This scenario, ready to be run; LookupError if its schedule names an account that it does not have."""
+        known = {account.system_id for account in self.accounts}
+        for planned in self.schedule:
+            fault = planned.fault
+            if isinstance(fault, OnAccount) and fault.account not in {None, *known}:
+                raise LookupError(f"the schedule's {fault.kind} names the unknown account {fault.account}")
+        return self
 
     def customers(self) -> tuple[AccountSettings, ...]:
         """The accounts with everything that holds for them."""

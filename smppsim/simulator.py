@@ -44,7 +44,8 @@ _START_US: Final = 1_767_225_600_000_000  # 2026-01-01: where the wall clock of 
 class Simulator:
     """An SMSC on a leash. `await nursery.start(simulator.run)` first, then connect or listen.
 
-    `wall` gives UTC microseconds; without one, it starts at a fixed instant and follows trio's clock.
+    `wall` gives UTC microseconds; without one, it starts at a fixed instant and follows trio's clock. LookupError if
+    the scenario is not complete.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Simulator:
         wall: Callable[[], int] | None = None,
     ) -> None:
         self._origin: float | None = None
-        self.smsc = Smsc(scenario or Scenario(), seed, wall or self._own_wall)
+        self.smsc = Smsc((scenario or Scenario()).complete(), seed, wall or self._own_wall)
         self.server = Server(self.smsc)
         self._nursery: trio.Nursery | None = None
         self._refusals = trio.lowlevel.ParkingLot()

@@ -11,6 +11,7 @@ from smppsim.cli import app
 from smppsim.delays import Uniform
 from smppsim.scenario import Scenario
 from smppsim.scenario_files import ScenarioError, load_profile, load_scenario, profiles, read_scenario
+from smppsim.simulator import Simulator
 
 WRONG = """\
 [[accounts]]
@@ -100,3 +101,12 @@ def test_a_profile_that_does_not_exist_is_refused_with_the_names_of_those_that_d
     result = CliRunner().invoke(app, ["serve", "--profile", "helthy"])
     assert result.exit_code == 2
     assert "healthy" in result.stderr
+
+
+def test_a_schedule_that_names_an_account_that_is_not_there_is_refused_before_the_run() -> None:
+    planned = {"at": 5, "fault": {"kind": "drop", "account": "nobody"}}
+    scenario = Scenario.model_validate({"accounts": [{"system_id": "bank"}], "schedule": [planned]})
+    with pytest.raises(LookupError, match="the schedule's drop names the unknown account nobody"):
+        Simulator(scenario)
+    named = scenario.changed({"accounts": [{"system_id": "nobody"}]})
+    assert named.complete() is named
