@@ -36,11 +36,9 @@ check: lint test ## lint and test
 
 interop: $(STAMP) ## test against Kannel, tshark and Chromium, as far as they are installed
 	@for tool in bearerbox tshark chromium; do \
-		command -v $$tool > /dev/null || echo "interop: $$tool is not installed; its tests are skipped"; \
+		PATH="$$PATH:/usr/sbin" command -v $$tool > /dev/null || echo "interop: $$tool is not installed; its tests are skipped"; \
 	done
-	@said=$$($(PYTEST) -m interop 2>&1); code=$$?; \
-	if [ $$code -eq 5 ]; then echo "interop: there is no interop test yet"; exit 0; fi; \
-	echo "$$said"; exit $$code
+	@$(PYTEST) -m interop
 
 bench: $(STAMP) ## measure, and print the table of docs/benchmarks.md
 	@$(BIN)/python -m bench

@@ -17,6 +17,7 @@ from engine.smpp.pdu import (
     GenericNack,
     Header,
     Pdu,
+    Status,
     SubmitSm,
     Tag,
     Unbind,
@@ -197,6 +198,11 @@ class StaysAway(GoodClient):
 class RebindsAtOnce(GoodClient):
     def rebind_s(self, failures: int, status: int) -> float:
         return 0.05
+
+
+class TakesAGhostForABind(GoodClient):
+    def is_bound_by(self, status: int) -> bool:
+        return status in (Status.ESME_ROK, Status.ESME_RALYBND)
 
 
 class Trusting(GoodClient):

@@ -122,6 +122,10 @@ class GoodClient:
             return 600.0
         return self.pause_s * 2.0**failures
 
+    def is_bound_by(self, status: int) -> bool:
+        """Whether a bind with this answer is one."""
+        return not status
+
     def hear(self, frame: bytes) -> list[bytes]:
         """Answers to a frame."""
         try:
@@ -217,7 +221,7 @@ class GoodClient:
                     answer = peek(frame)
                 else:
                     await self._write(stream, self.hear(frame))
-        if answer.command_status:
+        if not self.is_bound_by(answer.command_status):
             return answer.command_status
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._work, stream, nursery.cancel_scope)

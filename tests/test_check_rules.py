@@ -14,7 +14,7 @@ from smppsim.check.trace import Trace
 from smppsim.check.witness import Witness
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
-from tests.check_bad_clients import BAD
+from tests.check_bad_clients import BAD, TakesAGhostForABind
 from tests.check_clients import GoodClient, PoliteClient
 from tests.scheduling import schedule_by
 
@@ -61,3 +61,9 @@ async def test_a_bad_client_fails_its_row(row: str, autojump_clock: trio.testing
     assert passed(rows, trace) == (verdict != "wrong")
     if verdict == "wrong" and row not in ("enquire-sent", "comes-back"):
         assert rows[0].seen is not None
+
+
+async def test_a_client_that_takes_a_refused_bind_for_one_fails_too(autojump_clock: trio.testing.MockClock) -> None:
+    """B8: Kannel does so."""
+    rows, _ = await check(TakesAGhostForABind, "ghost")
+    assert (rows[0].verdict, rows[0].said) == ("wrong", "goes on as if it were bound")

@@ -291,7 +291,7 @@ def repeated_responses(trace: Trace) -> Iterator[Finding]:
 
 
 def unordered_responses(trace: Trace) -> Iterator[Finding]:
-    """Responses in another order than the requests are taken (section 2.9; row 4 of the users' list)."""
+    """Responses in another order than the requests are taken (section 5.1.4: the number pairs them)."""
 
     def told() -> Iterator[Seen]:
         for link in trace.links.values():

@@ -182,7 +182,16 @@ def reconnects(trace: Trace) -> Iterator[Finding]:
 
 def ghosts(trace: Trace) -> Iterator[Finding]:
     """ESME_RALYBND is waited out slowly, and taken for no bind (B8)."""
+    for link in trace.links.values():
+        refused = next((seen for seen in link.frames if _is_ghost(seen)), None)
+        used = [seen for seen in link.frames if seen.by_client and not seen.response and not isinstance(seen.pdu, Bind)]
+        if refused is not None and not link.was_bound and used and used[-1].at > refused.at:
+            yield wrong("goes on as if it were bound", used[-1])
     yield from _spaced(trace, lambda status: status == Status.ESME_RALYBND, _TIGHT_S, _EASY_S)
+
+
+def _is_ghost(seen: Seen) -> bool:
+    return not seen.by_client and seen.response and seen.header.command_status == Status.ESME_RALYBND
 
 
 def credentials(trace: Trace) -> Iterator[Finding]:

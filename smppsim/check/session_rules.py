@@ -230,7 +230,7 @@ def operator_unbind(trace: Trace) -> Iterator[Finding]:
 
 
 def window(limit: int | None, trace: Trace) -> Iterator[Finding]:
-    """Unanswered submits of one session stay within what was agreed (section 2.9; row 9 of the users' list)."""
+    """Unanswered submits of one session stay within what was agreed, or within reason (B22)."""
     widest, shown = 0, None
     for link in trace.links.values():
         unanswered: dict[int, float] = {}
@@ -256,7 +256,7 @@ def window(limit: int | None, trace: Trace) -> Iterator[Finding]:
 
 
 def rate(limit: int | None, trace: Trace) -> Iterator[Finding]:
-    """Submits of any second stay within the contract, every part counting (C8, C10; row 10 of the users' list)."""
+    """Submits of any second stay within the contract, every part counting (C8, C10)."""
     if limit is None:
         return
     arrivals = [seen for seen, _ in trace.submits()]
