@@ -167,7 +167,9 @@ def _models(*models: type[BaseModel]) -> str:
         ]
         words, whole = _words(model), model.model_json_schema()
         for name, field in model.model_fields.items():
-            default = "**required**" if field.is_required() else f"`{_plain(field.default)}`"
+            default = (
+                "**required**" if field.is_required() else f"`{_plain(field.get_default(call_default_factory=True))}`"
+            )
             choices = ", ".join(f"`{one}`" for one in _choices(whole["properties"][name], whole))
             lines.append(f"| `{name}` | {choices} | {default} | {words.get(name) or _MORE.get(name, '')} |")
         pieces.append("\n".join([*lines, ""]))
