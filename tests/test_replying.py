@@ -296,6 +296,27 @@ async def test_the_acknowledgement_of_the_first_counts_when_it_comes_in_with_the
     assert await kit.texts() == ["OUI", "OUI"]
 
 
+async def test_what_is_taken_in_again_after_a_commit_of_unknown_fate_is_no_second_answer(store: Store) -> None:
+    """D17: it was committed after all, and an equal text has been acknowledged meanwhile."""
+    kit = await intake_kit(store)
+    arrival = kit.read(mo("OUI"))
+    assert arrival.part is not None
+    await kit.take(arrivals=[arrival])
+    await kit.take(acknowledged=[arrival.part.digest])
+    await kit.take(arrivals=[arrival])
+    assert await kit.texts() == ["OUI"]
+
+
+async def test_a_reply_that_its_own_redelivery_overtook_is_no_second_answer(store: Store) -> None:
+    """D17: its session ended while it waited for the database, and what the SMSC sent again was committed first."""
+    kit = await intake_kit(store)
+    slow = kit.read(mo("OUI"))
+    kit.end_session("ses_2")
+    await kit.arrive(mo("OUI"))
+    await kit.take(arrivals=[slow])
+    assert await kit.texts() == ["OUI"]
+
+
 async def test_an_equal_text_whose_response_was_not_written_is_a_redelivery(store: Store) -> None:
     """D17: the response was lost, the SMSC sends it again: one event; the next equal text is a new answer."""
     kit = await intake_kit(store)

@@ -168,10 +168,13 @@ class _Waiting(NamedTuple):
 
 def _is_redelivery(tx: Tx, part: ReceivedPart, session_ended: Callable[[str], int | None], now: int) -> bool:
     earlier = tx.all(_EQUAL, account=part.account, digest=part.digest, since=now - _REDELIVERED_WITHIN_US)
+    cut_off = part.session != NO_SESSION and session_ended(part.session) is not None  # the SMSC sends it once more
     for row_id, session, acknowledged_at, smsc_id in earlier:
         ended = session_ended(session) if session not in {part.session, NO_SESSION} else None
         if (
-            not acknowledged_at
+            row_id == part.id  # it was committed after all, and nobody could tell
+            or (cut_off and row_id > part.id)  # its redelivery was faster
+            or not acknowledged_at
             or (part.smsc_id is not None and part.smsc_id == smsc_id)
             or (
                 ended is not None
