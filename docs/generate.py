@@ -25,6 +25,7 @@ from docs.simulator_reference import (
     people_block,
     profiles_block,
 )
+from docs.testing_reference import testing_block
 from docs.users_ask import users_ask_page
 
 FOLDER: Final = Path(__file__).resolve().parent
@@ -64,6 +65,7 @@ BLOCKS: Final[Mapping[str, Mapping[str, Make]]] = {
         "faults": faults_block,
         "people": people_block,
         "checks": checks_block,
+        "testing": testing_block,
     },
 }
 

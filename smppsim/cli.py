@@ -10,7 +10,6 @@ import json
 import secrets
 import ssl
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, NamedTuple
 
@@ -29,7 +28,7 @@ from smppsim.control import control_app
 from smppsim.replay.command import replay
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.scenario_files import ScenarioError, load_profile, load_scenario, profiles
-from smppsim.simulator import Simulator
+from smppsim.simulator import Simulator, wall_clock
 from smppsim.tls import self_signed, server_context
 
 _GC = 50_000, 20, 50
@@ -142,7 +141,7 @@ def _secured(self_made: bool, pem: Path | None, chain: Path | None, key: Path | 
         return _Secured(server_context(chain, key), {"certificate": str(chain)})
     if not self_made:
         return None
-    made = self_signed(_wall())
+    made = self_signed(wall_clock())
     told = {"fingerprint": made.fingerprint}
     if pem is not None:
         pem.write_bytes(made.pem)
@@ -171,11 +170,11 @@ def _compose(profile: str | None, file: Path | None, accounts: list[str], delays
 
 
 async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool, pcap: BinaryIO | None) -> None:
-    simulator = Simulator(scenario, seed=seed, wall=_wall)
+    simulator = Simulator(scenario, seed=seed, wall=wall_clock)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulator.run)
         if pcap is not None:
-            nursery.start_soon(CaptureFile(simulator.smsc.log, pcap, _wall).run)
+            nursery.start_soon(CaptureFile(simulator.smsc.log, pcap, wall_clock).run)
         smpp_port = await simulator.listen(where.host, where.port, where.tls.context if where.tls else None)
         config = Config()
         config.bind = [f"{where.host}:{where.http_port}"]
@@ -190,10 +189,6 @@ async def _serve(scenario: Scenario, seed: int, where: _Where, as_json: bool, pc
 async def _http(app: Any, config: Config, *, task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
     # Never triggered: the server ends with the nursery, and signals stay trio's.
     await serve_http(app, config, shutdown_trigger=trio.sleep_forever, task_status=task_status)
-
-
-def _wall() -> int:
-    return time.time_ns() // 1000  # noqa: TID251 - the simulator's own clock
 
 
 def _announce(scenario: Scenario, where: _Where, http: str, seed: int, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import ssl
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -39,6 +40,11 @@ from smppsim.subscribers import PhoneState
 
 _MICROSECONDS: Final = 1_000_000
 _START_US: Final = 1_767_225_600_000_000  # 2026-01-01: where the wall clock of a run without one begins
+
+
+def wall_clock() -> int:
+    """The machine's own time, UTC microseconds: `wall` of a simulator that runs in real time."""
+    return time.time_ns() // 1000  # noqa: TID251 - the simulator's own clock
 
 
 class Simulator:

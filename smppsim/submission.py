@@ -306,7 +306,6 @@ class Submissions:
     def switched(self, now: float) -> None:
         """Phones have changed their state: deliver what waited for them, or fail it."""
         for message in self._subscribers.released(now):
-            self._subscribers.unpark(message)
             self._finish(message, now)
 
     def settle(self, message: Message, outcome: Outcome, now: float) -> None:

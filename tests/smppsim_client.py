@@ -107,7 +107,17 @@ async def bound(
     version: int = 0x34,
 ) -> Client:
     """A bound client."""
-    client = Client(await simulator.dial())
+    return await bound_to(Client(await simulator.dial()), bind, system_id, password, version)
+
+
+async def bound_to(
+    client: Client,
+    bind: Bind = BindTransceiver,
+    system_id: str = "demo",
+    password: str = "demo",
+    version: int = 0x34,
+) -> Client:
+    """The client of a connection, bound."""
     header, _ = await client.ask(
         bind(system_id=system_id.encode(), password=password.encode(), interface_version=version)
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from typing import Annotated, Literal, NamedTuple
 
 import trio
@@ -24,7 +23,7 @@ from smppsim.check.rules import Contract, pick, rules
 from smppsim.check.trace import Trace
 from smppsim.check.witness import Witness
 from smppsim.scenario import AccountSettings, Scenario
-from smppsim.simulator import Simulator
+from smppsim.simulator import Simulator, wall_clock
 
 
 class _Run(NamedTuple):
@@ -109,7 +108,7 @@ def _list(chosen: list[Rule]) -> None:
 
 
 async def _check(run: _Run, trace: Trace) -> None:
-    simulator = Simulator(run.scenario, wall=_wall)
+    simulator = Simulator(run.scenario, wall=wall_clock)
     (account,) = run.scenario.accounts
     progress = Console(stderr=True)
     async with trio.open_nursery() as nursery:
@@ -126,7 +125,3 @@ async def _check(run: _Run, trace: Trace) -> None:
             await conduct(simulator, account.system_id, stages_of(run.rules), run.for_s, progress.print)
         trace.now = trio.current_time()
         nursery.cancel_scope.cancel()
-
-
-def _wall() -> int:
-    return time.time_ns() // 1000  # noqa: TID251 - the simulator's own clock
