@@ -18,6 +18,11 @@ settings.register_profile("sceau", deadline=None, derandomize=True, max_examples
 settings.load_profile("sceau")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the real tests begin first: they wait for other processes, and nobody shall wait for the last one alone."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
 @pytest.fixture
 def figure(record_property: Callable[[str, object], None]) -> Figure:
     """Note what was measured, and its value with its unit; of a test of the soak it is printed at the end."""
