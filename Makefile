@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest
 LOCK_FLAGS := --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host
@@ -24,7 +24,7 @@ serve: $(STAMP) ## run the server; writes sceau.toml first if there is none
 	@exec $(BIN)/sceau serve
 
 test: $(STAMP) ## run the tests (needs no system package)
-	@$(PYTEST) -n $(WORKERS) -m "not interop and not soak"
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -m "not interop and not soak"
 
 lint: $(STAMP) ## formatting, ruff, types, import contracts
 	$(BIN)/ruff format --check .
@@ -44,7 +44,7 @@ bench: $(STAMP) ## measure, and print the table of docs/benchmarks.md
 	@$(BIN)/python -m bench
 
 soak: $(STAMP) ## the full-length proofs
-	@$(PYTEST) -n $(WORKERS) -m soak
+	@$(PYTEST) -n $(WORKERS) --dist worksteal -m soak
 
 docs: $(STAMP) ## write what the pages of docs/ take from the code
 	@$(BIN)/python -m docs.generate
