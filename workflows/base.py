@@ -120,7 +120,8 @@ class Send:
     """Queue a message: template `step` in `language`, of a `message_class` of the engine's table, dead at `expires_at`.
 
     `params` are the template's values; `slots` name those that `cases` fills in memory when it renders (`code`,
-    `reference`), of generation `generation`. `role` comes back in `Settled`.
+    `reference`), of generation `generation`. `role` comes back in `Settled`. In a case of several people `recipient`
+    names the one who reads it and `code_of` the part of the case whose code it carries.
     """
 
     role: str
@@ -132,6 +133,26 @@ class Send:
     params: Mapping[str, Param] = field(default_factory=dict, repr=False)
     slots: tuple[str, ...] = ()
     sender: str | None = None
+    recipient: str = ""
+    code_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Append an entry to the case's evidence.
+
+    `body` is what anybody may read; `private` holds personal data, of which the chain keeps commitments alone, under
+    the key of `subject` (a person of the case). `stated` names the members that the platform states and nobody has
+    observed. `code_of` commits to the code of a part of the case, of `generation`, too.
+    """
+
+    kind: str
+    body: Mapping[str, Json] = field(default_factory=dict)
+    private: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    subject: str = ""
+    stated: tuple[str, ...] = ()
+    code_of: str = ""
+    generation: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +204,7 @@ class Finish:
     state: str
 
 
-Effect: TypeAlias = Send | Notify | Arm | Disarm | CancelSends | Audit | Finish
+Effect: TypeAlias = Send | Seal | Notify | Arm | Disarm | CancelSends | Audit | Finish
 
 
 # What start and step return.

@@ -26,7 +26,7 @@ from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.queue import NewMessage
 from engine.transit.routing import NoRoute, Router
 from engine.transit.settling import Tally
-from workflows.base import Arm, Audit, CancelSends, Disarm, Effect, Finish, Notify, Send, Step
+from workflows.base import Arm, Audit, CancelSends, Disarm, Effect, Finish, Notify, Seal, Send, Step
 from workflows.verify import WORKFLOW, VerificationCase
 from workflows.window import Day, Window
 from workflows.wording import Templates, template_path
@@ -182,6 +182,8 @@ class Conductor:
                 casebook.put_audit(tx, audit_id, row.application_id, actor, action, row.id, dict(detail), now)
             case Finish():
                 casebook.disarm(tx, row.id)
+            case Seal():
+                raise AssertionError("a verification keeps no evidence")
         return held
 
     def _send(self, tx: Tx, held: Held, send: Send, now: int, wakes: Wakes) -> Held:
