@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine import gauges
 from engine.duties import messages
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
@@ -37,6 +38,16 @@ def test_a_partial_index_is_used_because_its_condition_stands_in_the_statement(
     finally:
         connection.close()
     assert index in plan
+
+
+def test_a_million_queued_rows_are_counted_without_being_sorted(sqlite_database: Database) -> None:
+    connection = sqlite_database.connect()
+    try:
+        plan = _plan(connection, gauges._QUEUED)
+    finally:
+        connection.close()
+    assert "ix_message_queue" in plan
+    assert "TEMP B-TREE" not in plan
 
 
 def _plan(connection: object, statement: Statement) -> str:

@@ -1,6 +1,7 @@
 """Connections to the two databases, set up for durability: SQLite in WAL with FULL, PostgreSQL with synchronous commit.
 
-Opening, classifying a driver's errors, and nothing else; `doorway` and `writer` are the callers.
+Opening, classifying a driver's errors, and nothing else; `doorway` and `writer` are the callers. PostgreSQL's driver is
+imported when the first connection needs it: it takes 12 MB.
 """
 
 import sqlite3
@@ -9,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
-
-import psycopg
 
 from engine.errors import SettingsError
 from engine.store.statements import POSTGRESQL, SQLITE, Dialect
@@ -95,12 +94,12 @@ class Database:
 
     def is_retryable(self, error: BaseException) -> bool:
         """Tell whether a job that raised this may simply run again."""
-        return isinstance(error, psycopg.Error) and error.sqlstate in _RETRY_STATES
+        return self.dialect is POSTGRESQL and getattr(error, "sqlstate", None) in _RETRY_STATES
 
     def is_missing_table(self, error: BaseException) -> bool:
         """Tell whether a statement failed because its table is not there yet."""
-        if isinstance(error, psycopg.Error):
-            return error.sqlstate == _UNDEFINED_TABLE
+        if self.dialect is POSTGRESQL:
+            return getattr(error, "sqlstate", None) == _UNDEFINED_TABLE
         return "no such table" in str(error)
 
     def is_outage(self, error: BaseException) -> bool:
@@ -108,7 +107,11 @@ class Database:
         if isinstance(error, _sqlite.OperationalError | sqlite3.OperationalError):
             # SQLite says "operational" of a mistake in a statement too; that is ours, and waiting mends nothing.
             return getattr(error, "sqlite_errorcode", None) != _SQLITE_ERROR
-        return isinstance(error, psycopg.OperationalError)
+        if self.dialect is SQLITE:
+            return False
+        from psycopg import OperationalError  # not at the top: see the module
+
+        return isinstance(error, OperationalError)
 
 
 def sqlite_version() -> tuple[int, ...]:
@@ -142,6 +145,8 @@ def _open_sqlite(path: str, *, read_only: bool) -> Any:
 
 
 def _open_postgresql(url: str) -> Any:
+    import psycopg  # not at the top: see the module
+
     connection = psycopg.connect(url, autocommit=True, prepare_threshold=3, connect_timeout=5)
     for setting in _POSTGRESQL_SETTINGS:
         connection.execute(setting)
