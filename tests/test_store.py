@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -213,6 +214,32 @@ async def test_urgent_jobs_go_first_and_those_apart_take_turns_with_the_rest(sql
         for task in list(nursery.child_tasks):
             trio.lowlevel.reschedule(task)
     writer.stop()
+
+
+async def test_a_code_that_was_accepted_is_claimed_before_what_waited_longer(
+    sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.store.writer._LINGER_S", 30.0)  # as long as this machine may need
+    schema.migrate(sqlite_database)
+    writer, order = GroupWriter(sqlite_database), []
+    bulk_waits = threading.Event()
+
+    def accept(_tx: Tx) -> None:
+        bulk_waits.wait(30)
+        order.append("acceptance")
+
+    async def code() -> None:
+        await writer.write(accept, urgent=True)
+        await writer.write(lambda _tx: order.append("claim"), urgent=True)
+
+    writer.start()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(code)
+        nursery.start_soon(partial(writer.write, lambda _tx: order.append("bulk"), urgent=False))
+        await wait_all_tasks_blocked()
+        bulk_waits.set()
+    await trio.to_thread.run_sync(writer.stop)
+    assert order == ["acceptance", "claim", "bulk"]
 
 
 async def test_a_lost_guard_in_one_job_undoes_no_other_job_of_its_group(threaded_store: Store) -> None:
