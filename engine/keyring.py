@@ -1,7 +1,7 @@
-"""The keys that live outside the database: they derive codes, fingerprint and index values, and seal texts.
+"""The keys that live outside the database: they derive codes, fingerprint and index values, seal texts, sign evidence.
 
-One file of mode 0600 holds them all; old code and sealing keys stay in it as long as something made with them
-lives. The composition root loads the ring once and hands it to `codes`, `cases`, `api` and `webhooks`.
+One file of mode 0600 holds them all; old keys stay in it as long as something made with them lives. The composition
+root loads the ring once and hands it to `codes`, `cases`, `evidence`, `api` and `webhooks`.
 """
 
 import base64
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.errors import SettingsError, Tampered, UnknownKey
@@ -34,9 +35,11 @@ Entropy = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Keys of 32 octets: code and sealing keys by id with the current id of each, one fingerprint and index key.
+    """Keys of 32 octets: code, sealing and evidence keys by id with the current id of each, and one each to fingerprint,
+    to index and to salt commitments.
 
-    `entropy` gives nonces and new keys; tests hand in a seeded one.
+    Evidence keys are Ed25519 seeds; the id of one is the beginning of its public key's hash, so that who has the public
+    key knows its id. `entropy` gives nonces and new keys; tests hand in a seeded one.
     """
 
     current_kid: str
@@ -45,6 +48,9 @@ class KeyRing:
     sealing_keys: Mapping[str, bytes] = field(repr=False)
     fingerprint_key: bytes = field(repr=False)
     index_key: bytes = field(repr=False)
+    current_evidence: str
+    evidence_keys: Mapping[str, bytes] = field(repr=False)
+    commitment_key: bytes = field(repr=False)
     entropy: Entropy = field(default=secrets.token_bytes, repr=False, compare=False)
     _ciphers: Mapping[str, AESGCM] = field(init=False, repr=False, compare=False)
 
@@ -63,26 +69,44 @@ class KeyRing:
             sealing_keys={sealing: entropy(KEY_OCTETS)},
             fingerprint_key=entropy(KEY_OCTETS),
             index_key=entropy(KEY_OCTETS),
+            **_new_evidence(entropy),
             entropy=entropy,
         )
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
-        """Return the ring of a file; raises `SettingsError`: missing, open to others or malformed."""
+        """Return the ring of a file; raises `SettingsError`: missing, open to others or malformed.
+
+        A file of before evidence was kept is completed with new keys for it.
+        """
         where = Path(path)
         try:
             content = tomllib.loads(read_private(where, "the key ring"))
         except tomllib.TOMLDecodeError:
             raise SettingsError(f"the key ring {where} is not valid TOML") from None
         reader = _Reader(where, content)
-        return cls(
+        is_old = "evidence" not in content
+        evidence: Mapping[str, Any] = (
+            _new_evidence(secrets.token_bytes)
+            if is_old
+            else {
+                "current_evidence": reader.current("evidence"),
+                "evidence_keys": reader.keys("evidence"),
+                "commitment_key": reader.key("commitment", "key"),
+            }
+        )
+        ring = cls(
             current_kid=reader.current("codes"),
             code_keys=reader.keys("codes"),
             current_sealing=reader.current("sealing"),
             sealing_keys=reader.keys("sealing"),
             fingerprint_key=reader.key("fingerprint", "key"),
             index_key=reader.key("index", "key"),
+            **evidence,
         )
+        if is_old:
+            ring.save(where, overwrite=True)
+        return ring
 
     def save(self, path: Path | str, *, overwrite: bool = False) -> None:
         """Write the ring with mode 0600; raises `FileExistsError` if there is one, unless `overwrite`."""
@@ -99,6 +123,26 @@ class KeyRing:
         kid = _new_kid(self.entropy)
         keys = {**self.sealing_keys, kid: self.entropy(KEY_OCTETS)}
         return replace(self, current_sealing=kid, sealing_keys=keys)
+
+    def with_new_evidence_key(self) -> Self:
+        """Return a ring that signs evidence with a new key and still names the old ones."""
+        new = _new_evidence(self.entropy)
+        keys = {**self.evidence_keys, **new["evidence_keys"]}
+        return replace(self, current_evidence=new["current_evidence"], evidence_keys=keys)
+
+    def sign(self, octets: bytes) -> str:
+        """Return the Ed25519 signature under the current evidence key, in base64url."""
+        return _to_text(Ed25519PrivateKey.from_private_bytes(self.evidence_keys[self.current_evidence]).sign(octets))
+
+    def public_keys(self) -> dict[str, Ed25519PublicKey]:
+        """Return the public evidence keys by id, old ones included."""
+        return {
+            kid: Ed25519PrivateKey.from_private_bytes(seed).public_key() for kid, seed in self.evidence_keys.items()
+        }
+
+    def salt(self, facts: str) -> bytes:
+        """Return the 32 octets that salt a commitment whose salt is stored nowhere; `facts` name what it hides."""
+        return hmac.digest(self.commitment_key, facts.encode(), "sha256")
 
     def code_key(self, kid: str) -> bytes:
         """Return the key that derives codes of this id; raises `UnknownKey`."""
@@ -145,12 +189,18 @@ class KeyRing:
         tables = (
             ("codes", self.current_kid, self.code_keys),
             ("sealing", self.current_sealing, self.sealing_keys),
+            ("evidence", self.current_evidence, self.evidence_keys),
         )
         for name, current, keys in tables:
             lines += [f"[{name}]", f'current = "{current}"', f"[{name}.keys]"]
             lines += [f'{kid} = "{_to_text(key)}"' for kid, key in keys.items()]
             lines.append("")
-        for name, key in (("fingerprint", self.fingerprint_key), ("index", self.index_key)):
+        singles = (
+            ("fingerprint", self.fingerprint_key),
+            ("index", self.index_key),
+            ("commitment", self.commitment_key),
+        )
+        for name, key in singles:
             lines += [f"[{name}]", f'key = "{_to_text(key)}"', ""]
         return "\n".join(lines)
 
@@ -200,6 +250,17 @@ def _keyed(key: bytes, kind: str, value: str) -> str:
 
 def _new_kid(entropy: Entropy) -> str:
     return f"k{entropy(4).hex()}"
+
+
+def _new_evidence(entropy: Entropy) -> dict[str, Any]:
+    seed = entropy(KEY_OCTETS)
+    kid = key_id(Ed25519PrivateKey.from_private_bytes(seed).public_key())
+    return {"current_evidence": kid, "evidence_keys": {kid: seed}, "commitment_key": entropy(KEY_OCTETS)}
+
+
+def key_id(public: Ed25519PublicKey) -> str:
+    """Return the id of a public evidence key: the first 16 hex digits of the SHA-256 of its 32 octets."""
+    return hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]
 
 
 def _to_text(octets: bytes) -> str:
