@@ -180,13 +180,15 @@ class Disarm:
 
 @dataclass(frozen=True, slots=True)
 class CancelSends:
-    """Stop the case's messages that have not been sent, or those of generations before `before_generation` alone.
+    """Stop the case's messages that have not been sent, or those of generations before `before_generation` alone, or
+    those of some roles.
 
     With `on_air` also ask the operator to cancel what it holds (cancel_sm), where the account allows it.
     """
 
     on_air: bool = False
     before_generation: int | None = None
+    roles: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,9 +195,7 @@ def _order(entries: Sequence[Mapping[str, Any]], count: int | None) -> Break | N
     return Break(Verdict.REMOVED, missing, f"entry {missing} is missing")
 
 
-def _links(
-    entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes], count: int | None
-) -> Break | None:
+def _links(entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes], count: int | None) -> Break | None:
     prev = ""
     for place, entry in enumerate(entries):
         if entry["prev"] != prev:

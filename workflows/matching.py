@@ -102,7 +102,7 @@ def match(text: str, pair: Pair, holders: Mapping[str, str]) -> Choice:
     `holders` maps each candidate that equals a pending code of the pair to its case: codes pending for one pair differ,
     so there is one. Order of DESIGN, "One reply, in".
     """
-    spoken = _words_of(text)
+    spoken = words_of(text)
     if spoken in OPT_OUT_ALL:
         return Choice(Kind.OPT_OUT, Reason.OPT_OUT_ALL_WORDS, all_senders=True)
     if spoken in OPT_OUT:
@@ -137,8 +137,8 @@ def _match_question(text: str, questions: Sequence[Question]) -> Choice:
     return Choice(Kind.NONE, Reason.NO_GRAMMAR_ACCEPTS if questions else Reason.NO_OPEN_CASE)
 
 
-def _words_of(text: str) -> str:
-    """The words of a text without case, accents and punctuation: " ARRÊT ! " is `arret`."""
+def words_of(text: str) -> str:
+    """Return the words of a text without case, accents and punctuation: " ARRÊT ! " is `arret`."""
     plain = "".join(
         character
         for character in unicodedata.normalize("NFKD", text.casefold())
@@ -151,21 +151,22 @@ _RUN: Final = re.compile(r"\d(?:[ \u00a0\u202f.\u2010-\u2015-]?\d)*")
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
 
-def _phrases(*lines: str) -> frozenset[str]:
+def phrases(*lines: str) -> frozenset[str]:
+    """Return the phrases of lines, which commas part."""
     return frozenset(phrase.strip() for line in lines for phrase in line.split(","))
 
 
 # Only a text that is nothing but the word counts. Words that also cancel an appointment in their language (annuler,
 # cancelar, annulla) are left out; "yes" is an answer, not an opt-in.
-OPT_OUT: Final = _phrases(
+OPT_OUT: Final = phrases(
     "stop, unsubscribe, end, quit, cancel, revoke, optout, opt out, remove, td",
     "arret, arreter, arretez, desabonner, desabonnement, desinscrire, desinscription, stop sms",
     "stopp, abmelden, abbestellen, abmeldung",
     "baja, dar de baja, darse de baja, parar",
     "disiscrivi, disiscrivimi, disiscrizione, basta",
 )
-OPT_OUT_ALL: Final = _phrases(
+OPT_OUT_ALL: Final = phrases(
     "stopall, stop all, stop tout, arret tout, tout arreter",
     "stop alles, alles stoppen, stop todo, baja total, stop tutto",
 )
-OPT_IN: Final = _phrases("start, unstop, optin, opt in", "reabonner", "anmelden", "alta", "iscrivi, iscrivimi")
+OPT_IN: Final = phrases("start, unstop, optin, opt in", "reabonner", "anmelden", "alta", "iscrivi, iscrivimi")

@@ -31,6 +31,9 @@ _HOST: Final = re.compile(r"(?=.{4,33}\Z)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[
 _ANDROID_HASH: Final = re.compile(r"[A-Za-z0-9+/]{11}")
 _CODE: Final = re.compile(r"[0-9A-Z]{4,10}")
 _REFERENCE: Final = re.compile(r"[A-Z][0-9]")
+_SHORT_HASH: Final = re.compile(r"[0-9a-f]{8}")
+_COUNT: Final = re.compile(r"[1-9][0-9]?")
+_LINK: Final = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?=&%+-]*)?")
 _LIFE: Final = re.compile(r"[0-9]{1,3} (?:min|s|h)")
 _TWO_UNITS: Final = "€^{}\\[]~|"
 
@@ -56,10 +59,15 @@ VALUES: Final[Mapping[str, ValueRule]] = {
     "reference": ValueRule(2, _REFERENCE, optional=True),
     "webotp_host": ValueRule(AUTOFILL_ROOM, _HOST, optional=True),
     "android_hash": ValueRule(11, _ANDROID_HASH, optional=True),
+    "title": ValueRule(40),
+    "short_hash": ValueRule(8, _SHORT_HASH),
+    "consent": ValueRule(120),
+    "count": ValueRule(2, _COUNT),
+    "link": ValueRule(80, _LINK, optional=True),
 }
 """The lengths keep every shipped code message, at its longest, in one part of GSM-7 (tests/test_templates.py)."""
 
-SWITCHES: Final = frozenset({"do_not_share"})
+SWITCHES: Final = frozenset({"do_not_share", "reply"})
 
 
 def tidy(value: str) -> str:
