@@ -17,6 +17,7 @@ from engine import watching
 from engine.cases import casebook
 from engine.cases.composing import Composer
 from engine.cases.conducting import Conductor
+from engine.cases.effects import Effects
 from engine.cases.following import Followers
 from engine.cases.profiles import Profiles, default_profile
 from engine.cases.verifications import Verifications
@@ -125,14 +126,8 @@ async def open_core(
     backlog = Backlog()
     kept = await store.read(casebook.kept_templates)
     profiles = Profiles(default_profile(settings.verification))
-    conductor = Conductor(
-        clock,
-        keyring,
-        router,
-        templates,
-        lambda tx, rows, now: books.store(tx, rows, now),
-        lambda state: metrics.verifications.labels(state).inc(),
-    )
+    effects = Effects(clock, router, templates, lambda tx, rows, now: books.store(tx, rows, now))
+    conductor = Conductor(clock, keyring, effects, lambda state: metrics.verifications.labels(state).inc())
     followers = Followers(conductor, profiles, keyring, owner_of(settings))
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))

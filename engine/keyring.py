@@ -35,8 +35,8 @@ Entropy = Callable[[int], bytes]
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Keys of 32 octets: code, sealing and evidence keys by id with the current id of each, and one each to fingerprint,
-    to index and to salt commitments.
+    """Keys of 32 octets: code, sealing and evidence keys by id with the current id of each, and one each to
+    fingerprint, to index and to salt commitments.
 
     Evidence keys are Ed25519 seeds; the id of one is the beginning of its public key's hash, so that who has the public
     key knows its id. `entropy` gives nonces and new keys; tests hand in a seeded one.

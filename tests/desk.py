@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import bindparam, select
 
 from engine.cases.conducting import Conductor
+from engine.cases.effects import Effects
 from engine.cases.outcomes import Outcome
 from engine.cases.profiles import Profiles
 from engine.cases.verifications import StartVerification, Verifications
@@ -45,13 +46,13 @@ class Desk:
     def on(cls, store: Store, clock: SystemClock | VirtualClock, **profile: Any) -> Desk:
         """A desk whose default profile has these settings."""
         keyring = KeyRing.generate()
-        conductor = Conductor(
+        effects = Effects(
             clock,
-            keyring,
             router_of(settings()),
             load_templates(),
             lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now),
         )
+        conductor = Conductor(clock, keyring, effects)
         return cls(store, clock, keyring, Verifications(conductor, Profiles(VerificationProfile(**profile))))
 
     async def start(self, to: str = PHONE, *, app: str = APP, **asked: Any) -> Outcome:

@@ -1,46 +1,28 @@
 """Applies a verification's step to rows: the case, its counters, messages, events, timers and audits, in one
 transaction.
 
-The only place where effects become rows. It wakes nobody: what to wake after the commit is returned in `Wakes`.
+It wakes nobody: what to wake after the commit is gathered in `Wakes`.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.cases import casebook
 from engine.cases.casebook import Budget, CaseRow
-from engine.cases.outcomes import Wakes, public
+from engine.cases.effects import Destination, Effects, kept
+from engine.cases.outcomes import Wakes
 from engine.clock import Clock
 from engine.codes import CodeSeed, draw
-from engine.events import NewEvent, event_data, record
+from engine.events import NewEvent, record
 from engine.keyring import KeyRing
 from engine.store.moves import CASE
 from engine.store.transaction import Tx
-from engine.transit import queue
-from engine.transit.backlog import QueueKey
-from engine.transit.books import Bells
-from engine.transit.classes import CATEGORIES, CLASSES
-from engine.transit.queue import NewMessage
-from engine.transit.routing import NoRoute, Router
-from engine.transit.settling import Tally
-from workflows.base import Arm, Audit, CancelSends, Disarm, Effect, Finish, Notify, Seal, Send, Step
+from workflows.base import CancelSends, Effect, Seal, Send, Step
 from workflows.verify import WORKFLOW, VerificationCase
 from workflows.window import Day, Window
-from workflows.wording import Templates, template_path
-
-_CATEGORY_OF: Final = {class_name: category for category, class_name in CATEGORIES.items()}
-
-
-class Destination(NamedTuple):
-    """Where a case's messages go: what routing needs besides the number."""
-
-    country: str
-    network: str | None
-    number_unverified: bool
-    sender: str
 
 
 class Held(NamedTuple):
@@ -57,28 +39,24 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conductor:
-    """Writes steps. `write_messages` writes changed tallies back (the books without stepping this case again); `ended`
-    hears the final state of a case after its commit.
-    """
+    """Writes steps of verifications; `ended` hears the final state of a case after its commit."""
 
     clock: Clock
     keyring: KeyRing
-    router: Router
-    templates: Templates
-    write_messages: Callable[[Tx, list[Tally], int], Bells]
+    effects: Effects
     ended: Callable[[str], None] = lambda _state: None
 
     def hold(self, row: CaseRow) -> Held:
         """Open a row."""
-        kept = json.loads(row.data)
+        facts = json.loads(row.data)
         return Held(
             row,
-            VerificationCase.load(kept["case"]),
-            Destination(**kept["destination"]),
-            kept["roles"],
-            kept["code_length"],
-            kept["code_alphabet"],
-            kept["binding_digest"],
+            VerificationCase.load(facts["case"]),
+            Destination(**facts["destination"]),
+            facts["roles"],
+            facts["code_length"],
+            facts["code_alphabet"],
+            facts["binding_digest"],
         )
 
     def apply(self, tx: Tx, held: Held, step: Step[VerificationCase], now: int, wakes: Wakes, actor: str) -> Held:
@@ -111,7 +89,7 @@ class Conductor:
 
     def _row(self, held: Held) -> CaseRow:
         case = held.case
-        kept = {
+        facts = {
             "case": case.dump(),
             "destination": held.destination._asdict(),
             "roles": held.roles,
@@ -122,7 +100,7 @@ class Conductor:
         return held.row._replace(
             state=case.state,
             language=case.language,
-            data=json.dumps(kept, ensure_ascii=False, separators=(",", ":")),
+            data=kept(facts),
             expires_at=case.expires_at,
             final_at=case.final_at or None,
         )
@@ -163,59 +141,19 @@ class Conductor:
     def _effect(
         self, tx: Tx, held: Held, effect: Effect, now: int, wakes: Wakes, events: list[NewEvent], actor: str
     ) -> Held:
-        row = held.row
         match effect:
             case Send():
-                return self._send(tx, held, effect, now, wakes)
-            case Notify(event_type, data):
-                held = held._replace(row=row._replace(sequence=row.sequence + 1))
-                told = event_data(event_type, **public(data))
-                events.append(NewEvent(row.application_id, event_type, row.id, held.row.sequence, told))
-            case Arm(kind, at):
-                casebook.arm(tx, self.clock.new_id("tmr"), row.application_id, row.id, kind, at)
-            case Disarm(kind):
-                casebook.disarm(tx, row.id, kind)
+                queued = self.effects.queue(
+                    tx, held.row, effect, held.row.phone, held.destination, now, wakes, seed=held.row.seed
+                )
+                return held._replace(roles={**held.roles, queued.message_id: effect.role})
             case CancelSends():
                 self._cancel_sends(tx, held, effect, now, wakes)
-            case Audit(action, detail):
-                audit_id = self.clock.new_id("aud")
-                casebook.put_audit(tx, audit_id, row.application_id, actor, action, row.id, dict(detail), now)
-            case Finish():
-                casebook.disarm(tx, row.id)
             case Seal():
                 raise AssertionError("a verification keeps no evidence")
+            case _:
+                return held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
         return held
-
-    def _send(self, tx: Tx, held: Held, send: Send, now: int, wakes: Wakes) -> Held:
-        row, there = held.row, held.destination
-        kind = CLASSES[send.message_class]
-        plan = self.router.plan(there.sender, row.phone, there.country, there.network, kind.lane)
-        path = template_path(WORKFLOW, send.step, send.language)
-        pinned = self.templates.hash_of(path)
-        casebook.keep_template(tx, pinned, path, self.templates.texts[path], now)
-        message_id = self.clock.new_id("msg")
-        message = NewMessage(
-            id=message_id,
-            application_id=row.application_id,
-            case_id=row.id,
-            category=_CATEGORY_OF[send.message_class],
-            message_class=send.message_class,
-            lane=int(kind.lane),
-            # A route that settings took away since: the message waits under its last plan, and expires in time.
-            route="none/none" if isinstance(plan, NoRoute) else plan,
-            recipient=row.phone,
-            country=there.country,
-            sender=there.sender,
-            created_at=now,
-            expires_at=send.expires_at,
-            template=pinned,
-            params=json.dumps({**send.params, "slots": list(send.slots)}, ensure_ascii=False, separators=(",", ":")),
-            seed=row.seed,
-            number_unverified=int(there.number_unverified),
-        )
-        queue.enqueue(tx, [message])
-        wakes.queued.append(QueueKey(message.lane, message.route, message.application_id))
-        return held._replace(roles={**held.roles, message_id: send.role})
 
     def _cancel_sends(self, tx: Tx, held: Held, cancel: CancelSends, now: int, wakes: Wakes) -> None:
         generations = {message.role: message.generation for message in held.case.messages}
@@ -224,14 +162,7 @@ class Conductor:
             for message_id, role in held.roles.items()
             if cancel.before_generation is None or generations.get(role, 0) < cancel.before_generation
         ]
-        tallies = [tally for tally in queue.load(tx, ids).values() if tally.final_at is None]
-        unsent = [tally for tally in tallies if tally.state in {"queued", "waiting"}]
-        for tally in unsent:
-            tally.finish("canceled", now, "case_over")
-        if unsent:
-            wakes.bells += self.write_messages(tx, unsent, now)
-        if cancel.on_air:
-            wakes.on_air += [tally.id for tally in tallies if tally.state == "accepted"]
+        self.effects.stop(tx, ids, on_air=cancel.on_air, now=now, wakes=wakes)
 
 
 def day_budget(budget: Budget) -> Budget:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
-from engine.cases.conducting import Conductor, Destination, Held, day_budget, load_day, load_window
+from engine.cases.conducting import Conductor, Held, day_budget, load_day, load_window
+from engine.cases.effects import Destination
 from engine.cases.outcomes import Outcome, Wakes, public
 from engine.cases.profiles import Profiles
 from engine.codes import CodeSeed, derive, equal, normalise, spell
@@ -61,10 +62,11 @@ class Verifications:
         if profile is None:
             return Outcome("profile_unknown", {"profile": request.profile})
         conductor = self.conductor
-        sender = conductor.router.sender_for(application_id, Lane.OTP, request.sender or profile.sender)
+        router = conductor.effects.router
+        sender = router.sender_for(application_id, Lane.OTP, request.sender or profile.sender)
         if sender is None:
             return Outcome("no_sender")
-        plan = conductor.router.plan(sender, request.to, request.country, request.network, Lane.OTP)
+        plan = router.plan(sender, request.to, request.country, request.network, Lane.OTP)
         if isinstance(plan, NoRoute):
             return Outcome(plan.code)
         phone_fp = conductor.keyring.fingerprint("phone", request.to)
