@@ -20,12 +20,18 @@ from engine.cases.conducting import Conductor
 from engine.cases.effects import Effects
 from engine.cases.following import Followers
 from engine.cases.profiles import Profiles, default_profile
+from engine.cases.signature_conducting import SignatureConductor
+from engine.cases.signature_following import SignatureFollowers
+from engine.cases.signature_replying import SignatureReplies
+from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
 from engine.cases.vocabulary import Templates, load_templates
 from engine.clock import MINUTE, Clock
+from engine.consent import Consent
 from engine.duties.messages import MessageDuties
 from engine.duties.retention import Retention
 from engine.duties.rounds import Done, Duty, Rounds
+from engine.evidence.sealing import Sealer
 from engine.keyring import KeyRing
 from engine.metrics import Metrics
 from engine.settings import Settings
@@ -60,6 +66,7 @@ class Core:
     backlog: Backlog
     books: Books
     verifications: Verifications
+    signatures: Signatures
     profiles: Profiles
     pool: Pool
     rounds: Rounds
@@ -128,7 +135,22 @@ async def open_core(
     profiles = Profiles(default_profile(settings.verification))
     effects = Effects(clock, router, templates, lambda tx, rows, now: books.store(tx, rows, now))
     conductor = Conductor(clock, keyring, effects, lambda state: metrics.verifications.labels(state).inc())
-    followers = Followers(conductor, profiles, keyring, owner_of(settings))
+    sealer = Sealer(clock, keyring, f"sceau {version('sceau')}", settings.evidence.retention_years)
+    signature_conductor = SignatureConductor(
+        clock, keyring, effects, sealer, lambda state: metrics.signature_requests.labels(state).inc()
+    )
+    signatures = Signatures(signature_conductor, templates)
+    consent = Consent(clock, keyring)
+    followers = Followers(
+        conductor,
+        profiles,
+        keyring,
+        owner_of(settings),
+        SignatureFollowers(signature_conductor),
+        SignatureReplies(signatures),
+        consent,
+    )
+    token = trio.lowlevel.current_trio_token()
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))
     books = Books(clock.new_id, followers.messages_moved, references, watching.moved(metrics))
@@ -142,7 +164,11 @@ async def open_core(
 
     def replied(tx: Tx, reply: replying.JoinedReply, now: int) -> Bells:
         tx.tell(metrics.replies.labels(reply.account).inc)
-        return followers.replied(tx, reply, now)
+        wakes = followers.replied(tx, reply, now)
+        if wakes.queued:
+            # From the writer's thread: an answer to a reply, or the code that it asked for, leaves at once.
+            tx.tell(partial(token.run_sync_soon, backlog.add, wakes.queued))
+        return wakes.bells
 
     watch = watching.watch(metrics, clock)
     pool = Pool(
@@ -163,6 +189,7 @@ async def open_core(
             sent=watching.sent(metrics),
             taken=watching.taken(metrics),
             connect=connect,
+            silenced=consent.silenced,
         )
     )
     duties = MessageDuties(
@@ -219,6 +246,7 @@ async def open_core(
         backlog=backlog,
         books=books,
         verifications=Verifications(conductor, profiles, lambda code: metrics.checks.labels(code).inc()),
+        signatures=signatures,
         profiles=profiles,
         pool=pool,
         rounds=rounds,

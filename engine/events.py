@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, select
 
-from engine.cases.vocabulary import VERIFICATION_EVENTS
+from engine.cases.vocabulary import SIGNATURE_EVENTS, VERIFICATION_EVENTS
 from engine.errors import NotAllowed
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Event, Feed
@@ -62,7 +62,24 @@ MESSAGE_EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     ),
 }
 
-EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {**MESSAGE_EVENTS, **VERIFICATION_EVENTS}
+EVIDENCE_EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "evidence.anchored": (
+        "A signed root of your log of evidence: keep it, and nobody can rewrite what it covers.",
+        {
+            "size": "leaves under the root",
+            "content": "the root's octets, as text: what is signed and time-stamped",
+            "signature": "Ed25519, base64url",
+            "key": "id of the key",
+        },
+    ),
+}
+
+EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    **MESSAGE_EVENTS,
+    **VERIFICATION_EVENTS,
+    **SIGNATURE_EVENTS,
+    **EVIDENCE_EVENTS,
+}
 
 
 class NewEvent(NamedTuple):

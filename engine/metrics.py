@@ -59,6 +59,7 @@ class Metrics:
     insecure_binds: Gauge
     # Cases
     verifications: Counter  # result
+    signature_requests: Counter  # result
     checks: Counter  # result
     # Webhooks
     webhooks: Counter  # result
@@ -129,6 +130,7 @@ class Metrics:
             ),
             insecure_binds=gauge("insecure_binds", "Binds whose password travels in clear."),
             verifications=counter("verifications", "Verifications ended, by result.", "result"),
+            signature_requests=counter("signature_requests", "Signature requests ended, by result.", "result"),
             checks=counter("checks", "Checks of codes, by result.", "result"),
             webhooks=counter("webhooks", "Webhook posts, by result.", "result"),
             webhook_time=histogram("webhook_seconds", "Duration of a webhook post.", _FAST),

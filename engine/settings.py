@@ -18,6 +18,7 @@ from engine.settings_operators import Account
 from engine.settings_routing import Number, RouteSettings, Sender
 from engine.settings_service import (
     ClassOverride,
+    Evidence,
     Http,
     Lanes,
     Limits,
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     classes: Annotated[tuple[ClassOverride, ...], ByName()] = ()
     webhooks: Webhooks = Webhooks()
     retention: Retention = Retention()
+    evidence: Evidence = Evidence()
     limits: Limits = Limits()
     verification: Verification = Verification()
 

@@ -74,7 +74,7 @@ def signings_needed(case: SignatureCase) -> int:
 # Starting.
 
 
-def start(request: Request, facts: Facts, now: int) -> Moved | Refused:
+def start(request: Request, now: int) -> Moved | Refused:
     """Open a request: its signings are made, its people declared, and those whose turn it is are told."""
     case = request.case
     if refused := _refuse_request(case, now):
@@ -107,11 +107,11 @@ def start(request: Request, facts: Facts, now: int) -> Moved | Refused:
 
 def _refuse_request(case: SignatureCase, now: int) -> Refused | None:
     if not 1 <= len(case.documents) <= DOCUMENTS_MOST or not 1 <= len(case.signers) <= SIGNERS_MOST:
-        return Refused("bad_request", 422, {"problem": "1 to 50 documents and 1 to 50 signers"})
+        return Refused("invalid", 422, {"detail": "1 to 50 documents and 1 to 50 signers"})
     if all(one.role is Role.COPY for one in case.signers):
         return Refused("nobody_signs", 422)
     if case.expires_at <= now:
-        return Refused("bad_request", 422, {"problem": "expires_at has passed"})
+        return Refused("invalid", 422, {"detail": "expires_at has passed"})
     for name, values in (
         ("brand", [case.brand]),
         ("title", [one.name for one in case.documents]),
@@ -217,7 +217,7 @@ def _code_replied(case: SignatureCase, event: CodeReplied, now: int) -> Moved:
     decided = as_step(check(case, signing, event.verdict, entry, now), case)
     notice = received(case, signer, event.reply_id, f"code_{event.verdict}")
     moved, answered = decided.case, tuple[Effect, ...]()
-    if decided.answer is not None and decided.answer.code == "code_mismatch":
+    if decided.answer is not None and decided.answer.code == "code_mismatch" and not event.answered:
         now_signer = moved.signer(signer.id)
         assert now_signer is not None
         moved, answered = wrong_code_help(moved, now_signer, now)

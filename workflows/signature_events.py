@@ -67,11 +67,14 @@ class DocumentChanged:
 
 @dataclass(frozen=True, slots=True)
 class CodeReplied:
-    """A handset sent a code, an attempt was spent on this signing and the code compared."""
+    """A handset sent a code, an attempt was spent on this signing and the code compared; `answered` if the signer was
+    already told, since one wrong code counts for every signing it may have been meant for.
+    """
 
     signing_id: str
     reply_id: str
     verdict: Verdict
+    answered: bool = False
 
 
 class Said(StrEnum):

@@ -29,7 +29,7 @@ REMINDER: Final = "reminder"
 CLOSED: Final = {
     State.SIGNED: ("already_signed", 409),
     State.DECLINED: ("declined", 409),
-    State.BLOCKED: ("blocked", 429),
+    State.BLOCKED: ("signing_blocked", 429),
     State.EXPIRED: ("expired", 410),
     State.CANCELED: ("canceled", 410),
 }

@@ -23,6 +23,7 @@ from engine.api import (
     numbers,
     profiles,
     replies,
+    signature_requests,
     stats,
     verifications,
     webhook_endpoints,
@@ -36,6 +37,7 @@ from engine.api.problems import Problem, Refused
 TABLES: Final[tuple[Routes, ...]] = (
     messages.routes,
     verifications.routes,
+    signature_requests.routes,
     events.routes,
     webhook_endpoints.routes,
     numbers.routes,

@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 from engine.api.auth import Door
 from engine.api.idempotency import InFlight
+from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
 from engine.clock import Clock
 from engine.core import Core
@@ -45,6 +46,7 @@ class Context:
     backlog: Backlog
     books: Books
     verifications: Verifications
+    signatures: Signatures
     resolver: Resolver
     metrics: Metrics
     ring_webhooks: Callable[[Bells], None]
@@ -76,6 +78,7 @@ class Context:
             backlog=core.backlog,
             books=core.books,
             verifications=core.verifications,
+            signatures=core.signatures,
             resolver=resolver,
             metrics=core.metrics,
             ring_webhooks=core.ring_webhooks,

@@ -132,7 +132,7 @@ async def start_verification(call: Calling, body: StartBody) -> Response:
     )
     case = context.verifications
     return await call.change(
-        lambda tx: _answer(
+        lambda tx: answer(
             case.start(tx, call.application_id, call.caller.actor, request, call.now), call.now, created=201, joined=200
         ),
         urgent=True,
@@ -149,7 +149,7 @@ async def check_verification(call: Calling, verification_id: str, body: CheckBod
     """Check a code. The 200 of this call is the proof; an attempt is spent before anything is compared."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(
+        lambda tx: answer(
             case.check(tx, call.application_id, verification_id, body.code, body.binding, call.caller.actor, call.now),
             call.now,
             approved=200,
@@ -168,7 +168,7 @@ async def resend_verification(call: Calling, verification_id: str) -> Response:
     """Send the code again, or a new one, as the profile says; attempts are not given back."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(
+        lambda tx: answer(
             case.resend(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, resent=200
         ),
         urgent=True,
@@ -185,7 +185,7 @@ async def cancel_verification(call: Calling, verification_id: str) -> Response:
     """End a verification; its code approves nothing any more."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(
+        lambda tx: answer(
             case.cancel(tx, call.application_id, verification_id, call.caller.actor, call.now), call.now, canceled=200
         )
     )
@@ -201,7 +201,7 @@ async def read_voice_code(call: Calling, verification_id: str) -> Response:
     """Give out the code spelled for a voice call, at most twice; audited, and counted as a send."""
     case = call.context.verifications
     return await call.change(
-        lambda tx: _answer(
+        lambda tx: answer(
             case.voice_code(tx, call.application_id, verification_id, call.caller.actor, call.now),
             call.now,
             voice_code=200,
@@ -239,7 +239,8 @@ async def read_verification_timeline(call: Calling, verification_id: str) -> Res
     return call.shown(as_json({"data": entries, "next_cursor": None}))
 
 
-def _answer(outcome: Outcome, now: int, **successes: int) -> Answer:
+def answer(outcome: Outcome, now: int, **successes: int) -> Answer:
+    """Return an outcome as an HTTP answer: `successes` are the codes that are none of refusals, with their status."""
     status = successes.get(outcome.code)
     body = dict(outcome.body)
     headers = _limits(body, now)

@@ -34,8 +34,9 @@ class Composer:
         if message.template is None or message.params is None:
             raise NotRenderable("the message has neither a text nor a template")
         params: dict[str, Any] = json.loads(message.params)
+        slots = params.pop("slots", ())
         if message.seed is not None:
-            params |= self._slots(message.seed, params.pop("slots", ()))
+            params |= self._slots(message.seed, slots)
         try:
             return self._templates.render_by_hash(message.template, params, self._kept)
         except WordingError as error:

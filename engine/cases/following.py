@@ -13,7 +13,10 @@ from engine.cases.casebook import CaseRow
 from engine.cases.conducting import Conductor
 from engine.cases.outcomes import Wakes
 from engine.cases.profiles import Profiles
+from engine.cases.signature_following import SignatureFollowers
+from engine.cases.signature_replying import Claimed, SignatureReplies
 from engine.clock import to_rfc3339
+from engine.consent import EVERY_SENDER, Consent, Said
 from engine.duties.rounds import Done
 from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
@@ -24,7 +27,9 @@ from engine.transit.replying import JoinedReply, put_reply
 from engine.transit.settling import Tally
 from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
+from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, words_of
 from workflows.profiles import VerificationProfile
+from workflows.signature import WORKFLOW as SIGNATURE
 from workflows.verify import Facts
 
 ENGINE: Final = "engine"
@@ -40,6 +45,9 @@ class Followers:
     profiles: Profiles
     keyring: KeyRing
     owner_of: Callable[[str, str], str | None]
+    signatures: SignatureFollowers
+    signature_replies: SignatureReplies
+    consent: Consent
 
     def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         """Tell cases what became of their messages, in the order in which it happened."""
@@ -64,49 +72,80 @@ class Followers:
         for timer in due:
             if timer.id in fired:
                 row = casebook.case_by_id(tx, timer.case_id)
-                if row is not None:
+                if row is not None and row.workflow == SIGNATURE:
+                    self.signatures.fired(tx, row, timer.kind, now, wakes)
+                elif row is not None:
                     self._step(tx, row, TimerFired(timer.kind), now, wakes)
         return Done(
             len(fired), queued=wakes.queued, bells=wakes.bells, on_air=wakes.on_air, more=len(due) == _TIMERS_MOST
         )
 
-    def replied(self, tx: Tx, reply: JoinedReply, now: int) -> Bells:
-        """Store a reply; one that no conversation claims is told to the application that owns the number."""
-        application_id = self.owner_of(reply.our_number, reply.text)
+    def replied(self, tx: Tx, reply: JoinedReply, now: int) -> Wakes:
+        """Store a reply with the conversation that it answers, if there is one; else the application that owns the
+        number is told.
+        """
+        wakes = Wakes()
+        claimed = None
+        if reply.state == "whole":
+            claimed = self._opted(tx, reply, now, wakes) or self.signature_replies.heard(tx, reply, now, wakes)
+        if claimed is None:
+            claimed = Claimed(self.owner_of(reply.our_number, reply.text) or "", "", "no_open_case")
         put_reply(
             tx,
             {
                 "id": reply.id,
-                "application_id": application_id,
-                "case_id": None,
+                "application_id": claimed.application_id or None,
+                "case_id": claimed.case_id or None,
                 "account": reply.account,
                 "source": reply.source,
                 "source_raw": reply.source_raw,
                 "source_fp": self.keyring.fingerprint("phone", reply.source),
                 "our_number": reply.our_number,
                 "sealed": self.keyring.seal(reply.text.encode("utf-8", "replace"), reply.id),
-                "state": "unmatched" if reply.state == "whole" else reply.state,
-                "choice": "no_open_case",
+                "state": reply.state if reply.state != "whole" else "matched" if claimed.case_id else "unmatched",
+                "choice": claimed.choice,
                 "flags": reply.flags,
                 "received_at": reply.received_at,
             },
         )
-        if application_id is None:
-            return []
-        data = event_data(
-            "message.received",
-            reply_id=reply.id,
-            **{"from": mask(reply.source)},
-            to=reply.our_number,
-            received_at=to_rfc3339(reply.received_at),
-            flags=reply.flags,
-        )
-        event = NewEvent(application_id, "message.received", reply.id, 1, data)
-        return record(tx, [event], self.conductor.clock.new_id, now)
+        if claimed.application_id and not claimed.case_id:
+            data = event_data(
+                "message.received",
+                reply_id=reply.id,
+                **{"from": mask(reply.source)},
+                to=reply.our_number,
+                received_at=to_rfc3339(reply.received_at),
+                flags=reply.flags,
+            )
+            event = NewEvent(claimed.application_id, "message.received", reply.id, 1, data)
+            wakes.bells += record(tx, [event], self.conductor.clock.new_id, now)
+        return wakes
+
+    def _opted(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Take opt-out and opt-in words: they go before everything else, and into the ledger."""
+        spoken = words_of(reply.text)
+        if spoken not in OPT_OUT | OPT_OUT_ALL | OPT_IN:
+            return None
+        is_stop = spoken not in OPT_IN
+        claimed = self.signature_replies.stopped(tx, reply, now, wakes) if is_stop else None
+        owner = claimed.application_id if claimed is not None else self.owner_of(reply.our_number, reply.text)
+        if owner is None:
+            return None
+        senders = sorted(self.conductor.effects.router.senders_at(reply.account, reply.our_number))
+        for sender in [EVERY_SENDER] if spoken in OPT_OUT_ALL else senders:
+            said = Said(owner, reply.source, sender, reply.text, source_id=reply.id)
+            if is_stop:
+                self.consent.opt_out(tx, said, now)
+            else:
+                self.consent.opt_in(tx, said, now)
+        return claimed or Claimed(owner, "", "opt_out_word" if is_stop else "opt_in_word")
 
     def _settled(self, tx: Tx, case_id: str, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
         row = casebook.case_by_id(tx, case_id)
         if row is None:
+            return
+        if row.workflow == SIGNATURE:
+            self.signatures.settled(tx, row, tally, outcome, now, wakes)
             return
         role = self.conductor.hold(row).roles.get(tally.id)
         if role is not None:

@@ -3,7 +3,8 @@
 `engine.events` and the composition root come here, since this package alone may call workflows.
 """
 
+from workflows.signature_events import EVENTS as SIGNATURE_EVENTS
 from workflows.verify import EVENTS as VERIFICATION_EVENTS
 from workflows.wording import Templates, load_templates
 
-__all__ = ["VERIFICATION_EVENTS", "Templates", "load_templates"]
+__all__ = ["SIGNATURE_EVENTS", "VERIFICATION_EVENTS", "Templates", "load_templates"]

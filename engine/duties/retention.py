@@ -8,7 +8,7 @@ a scan; how long is long enough is the settings' to say.
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, select, tuple_
+from sqlalchemy import BigInteger, bindparam, literal_column, select, tuple_
 
 from engine.clock import DAY, HOUR, SECOND
 from engine.duties.rounds import Done
@@ -145,7 +145,9 @@ def _build_drop_bodies(dialect: Dialect) -> Any:
 
 
 _MESSAGES: Final = _oldest(Message, _message.c.final_at.is_not(None))
-_CASES: Final = _oldest(Case, _table(Case).c.final_at.is_not(None))
+_CASES: Final = _oldest(
+    Case, _table(Case).c.final_at.is_not(None), _table(Case).c.workflow == literal_column("'verify'")
+)
 _REPLIES: Final = _oldest(Reply)
 _REPLY_PARTS: Final = _oldest(ReplyPart)
 _PARKED: Final = _oldest(Parked)

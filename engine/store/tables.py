@@ -216,6 +216,12 @@ class ReplyPart(SQLModel, table=True):
     __table_args__ = (
         Index("ix_reply_part_digest", "account", "digest", "received_at"),
         Index(
+            "ix_reply_part_reply",
+            "reply_id",
+            sqlite_where=sql("reply_id IS NOT NULL"),
+            postgresql_where=sql("reply_id IS NOT NULL"),
+        ),
+        Index(
             "ix_reply_part_open",
             "account",
             "join_key",

@@ -18,13 +18,12 @@ class SigningRow(SQLModel, table=True):
     __tablename__: ClassVar[str] = "signing"
     __table_args__ = (
         Index("ix_signing_request", "request_id", "id"),
-        # What a reply may answer: the open signings of (their number, our number), over all applications.
+        # What a reply may answer, over all applications: open signings, and for some days those that are over.
         Index(
-            "ix_signing_pair",
+            "ix_signing_listening",
             "phone_fp",
-            "our_number",
-            sqlite_where=sql("final_at IS NULL"),
-            postgresql_where=sql("final_at IS NULL"),
+            sqlite_where=sql("listening = 1"),
+            postgresql_where=sql("listening = 1"),
         ),
     )
 
@@ -35,9 +34,10 @@ class SigningRow(SQLModel, table=True):
     document_id: str = col.text()
     state: str = col.text()
     phone_fp: str = col.text()  # canonical form, fingerprinted
-    our_number: str = col.text("")
+    sender: str = col.text()  # as whom we write to the signer, and whom replies reach
     seed: str | None = col.text(None)  # JSON CodeSeed of the present generation
     old_seeds: str = col.text("[]")  # JSON list: generations that may still be typed or texted
+    listening: int = col.number(1)  # 0: replies are no longer compared with it
     code_until: int | None = col.instant(None)  # end of the pending code's life
     data: str = col.text()  # the workflow's own state of the signing, JSON
     final_at: int | None = col.instant(None)

@@ -4,7 +4,7 @@
 outlived its life, fails what cannot be rendered, and returns what must now be written. It sends nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,13 +13,19 @@ from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments,
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.books import Books
+from engine.transit.classes import Lane
 from engine.transit.queue import Carrier, Claimable, OnWire, PartOnWire
 from engine.transit.references import LiveReferences
 from engine.transit.routing import SenderForm
 from engine.transit.settling import SECOND, overdue
 
 _MOST_VALIDITY_S: Final = 63 * 86_400  # GSM's longest relative validity (3GPP 23.040 §9.2.3.12.1)
+_ANSWERS: Final = "auto_reply"
 _IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
+
+
+Silenced = Callable[[Tx, str, Mapping[str, tuple[str, str]]], set[str]]
+"""Of (message → (number, sender)) of one application, those that must not leave."""
 
 
 class PlainMessage(NamedTuple):
@@ -135,6 +141,7 @@ class Claim:
     wording: Wording
     references: LiveReferences
     books: Books
+    silenced: Silenced | None = None
 
     def __call__(self, tx: Tx) -> Claimed:
         """Run the claim; may run twice, so nothing but rows is changed (a reference drawn is the message's already)."""
@@ -147,9 +154,12 @@ class Claim:
         failed: dict[str, str] = {}
         crowded: list[str] = []
         room = self.room
+        stopped = self._stopped(tx, rows)
         for row in rows:
             if row.expires_at <= self.now:
                 expired.append(row.id)
+                continue
+            if row.id in stopped:
                 continue
             if room <= 0:
                 claimed.emptied = False
@@ -180,9 +190,16 @@ class Claim:
             for mark in marks:
                 if mark.id not in marked:
                     self.references.end(mark.id)
-        self._end(tx, expired, failed, crowded, claimed)
+        self._end(tx, expired, failed, crowded, stopped, claimed)
         claimed.taken = len(marked) + len(claimed.settled) + len(crowded)
         return claimed
+
+    def _stopped(self, tx: Tx, rows: Sequence[Claimable]) -> set[str]:
+        """Return the messages whose reader said STOP: this is the last moment to ask. Codes and answers may leave."""
+        if self.silenced is None or self.lane == Lane.OTP:
+            return set()
+        asked = {row.id: (row.recipient, row.sender) for row in rows if row.message_class != _ANSWERS}
+        return self.silenced(tx, self.application_id, asked) if asked else set()
 
     def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:
         """Return the PDUs of a message for this bind, its concatenation reference, and how many parts it has in all."""
@@ -242,10 +259,21 @@ class Claim:
             return absolute_time(expires_at)
         return relative_validity(max(1, min((expires_at - self.now) // SECOND, _MOST_VALIDITY_S)))
 
-    def _end(self, tx: Tx, expired: list[str], failed: dict[str, str], crowded: list[str], claimed: Claimed) -> None:
-        if not expired and not failed and not crowded:
+    def _end(
+        self,
+        tx: Tx,
+        expired: list[str],
+        failed: dict[str, str],
+        crowded: list[str],
+        stopped: set[str],
+        claimed: Claimed,
+    ) -> None:
+        if not expired and not failed and not crowded and not stopped:
             return
-        tallies = queue.load(tx, [*expired, *failed, *crowded])
+        tallies = queue.load(tx, [*expired, *failed, *crowded, *stopped])
+        for message_id in stopped:
+            if tallies[message_id].final_at is None:
+                tallies[message_id].finish("canceled", self.now, "opted_out")
         for message_id in expired:
             overdue(tallies[message_id], self.now)
         for message_id, reason in failed.items():
@@ -256,5 +284,5 @@ class Claim:
             tally.due_at = min(self.now + SECOND, tally.expires_at)
             tally.move("waiting")
         claimed.bells += self.books.write(tx, list(tallies.values()), self.now)
-        claimed.settled = [*expired, *failed]
+        claimed.settled = [*expired, *failed, *stopped]
         claimed.expired, claimed.failed = len(expired), len(failed)

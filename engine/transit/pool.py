@@ -25,7 +25,7 @@ from engine.transit.binding import Connect, backoff, bind_options, connector
 from engine.transit.books import Bells, Books
 from engine.transit.canceling import Canceling
 from engine.transit.capacity import Capacity
-from engine.transit.claiming import InFlight, Quirks, Wording
+from engine.transit.claiming import InFlight, Quirks, Silenced, Wording
 from engine.transit.classes import Classes, Lane
 from engine.transit.health import Health
 from engine.transit.intake import Desk, Inbox, Intake, TakenIn
@@ -113,6 +113,7 @@ class Surroundings:
     sent: Callable[[str, Sequence[InFlight], int], None]  # account, tokens, instant
     taken: Callable[[str, TakenIn], None]  # account, what changed
     connect: Callable[[BindSettings, AccountSettings], Connect] = connector
+    silenced: Silenced | None = None
 
 
 @dataclass(slots=True)
@@ -330,6 +331,7 @@ class Pool:
             ),
             references=self.references,
             books=around.books,
+            silenced=around.silenced,
             run=around.run,
             mine=lambda plan, lane: self.health.serves(name, plan, lane),
             told=around.ring_webhooks,

@@ -145,6 +145,14 @@ class Router:
                 )
         return ()
 
+    def senders_at(self, account: str, address: str) -> frozenset[str]:
+        """Return the senders that have this address on an account: who a handset that wrote to it was answering."""
+        carrier = self.carriers.get(account)
+        if carrier is None:
+            return frozenset()
+        wanted = address.lstrip("+").encode("latin-1", "replace")
+        return frozenset(name for name, form in carrier.senders.items() if form.address.lstrip(b"+") == wanted)
+
     def form(self, account: str, sender: str) -> SenderForm:
         """Return the sender as the account provisioned it; raises `KeyError` if it does not carry it."""
         return self.carriers[account].senders[sender]

@@ -21,7 +21,7 @@ from engine.transit import queue
 from engine.transit.backlog import Backlog, Bell, QueueKey
 from engine.transit.books import Bells, Books
 from engine.transit.capacity import Capacity
-from engine.transit.claiming import Claim, Claimed, InFlight, Wording
+from engine.transit.claiming import Claim, Claimed, InFlight, Silenced, Wording
 from engine.transit.classes import Lane
 from engine.transit.health import MANY
 from engine.transit.references import LiveReferences
@@ -74,6 +74,7 @@ class Sender:
     response_deadline_s: Callable[[int], float]
     most: Callable[[], int] = lambda: MANY  # messages that the account may be given now
     unused: Callable[[], None] = lambda: None  # told when what `most` allowed was not needed
+    silenced: Silenced | None = None  # whose readers said STOP
     far: Callable[[], bool] = lambda: False  # whether the peer's answers take long
     lanes: tuple[Lane, ...] = tuple(Lane)
     bulk_share: float = 0.1
@@ -211,6 +212,7 @@ class Sender:
             wording=self.wording,
             references=self.references,
             books=self.books,
+            silenced=self.silenced,
         )
         # From here to the end of the write nothing may cancel: a message marked *on wire* is written, released or in
         # doubt.

@@ -131,33 +131,48 @@ def upgrade() -> None:
         sa.Column("document_id", sa.Text(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("phone_fp", sa.Text(), nullable=False),
-        sa.Column("our_number", sa.Text(), server_default="", nullable=False),
+        sa.Column("sender", sa.Text(), nullable=False),
         sa.Column("seed", sa.Text(), nullable=True),
         sa.Column("old_seeds", sa.Text(), server_default="[]", nullable=False),
+        sa.Column("listening", sa.BigInteger(), server_default="1", nullable=False),
         sa.Column("code_until", sa.BigInteger(), nullable=True),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("final_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_index(
-        "ix_signing_pair",
+        "ix_signing_listening",
         "signing",
-        ["phone_fp", "our_number"],
+        ["phone_fp"],
         unique=False,
-        sqlite_where=sa.text("final_at IS NULL"),
-        postgresql_where=sa.text("final_at IS NULL"),
+        sqlite_where=sa.text("listening = 1"),
+        postgresql_where=sa.text("listening = 1"),
     )
     op.create_index("ix_signing_request", "signing", ["request_id", "id"], unique=False)
+    op.create_index(
+        "ix_reply_part_reply",
+        "reply_part",
+        ["reply_id"],
+        unique=False,
+        sqlite_where=sa.text("reply_id IS NOT NULL"),
+        postgresql_where=sa.text("reply_id IS NOT NULL"),
+    )
 
 
 def downgrade() -> None:
     """Take the revision back."""
+    op.drop_index(
+        "ix_reply_part_reply",
+        table_name="reply_part",
+        sqlite_where=sa.text("reply_id IS NOT NULL"),
+        postgresql_where=sa.text("reply_id IS NOT NULL"),
+    )
     op.drop_index("ix_signing_request", table_name="signing")
     op.drop_index(
-        "ix_signing_pair",
+        "ix_signing_listening",
         table_name="signing",
-        sqlite_where=sa.text("final_at IS NULL"),
-        postgresql_where=sa.text("final_at IS NULL"),
+        sqlite_where=sa.text("listening = 1"),
+        postgresql_where=sa.text("listening = 1"),
     )
     op.drop_table("signing")
     op.drop_table("opt_out")

@@ -1,0 +1,299 @@
+"""Applies a signature request's step to rows: the case, its signings and their codes, messages, events, evidence.
+
+A new code is issued under a lock on the signer's number and redrawn until it differs from every other that is pending
+for it. Names and numbers are sealed in the case's row; the workflow never sees them.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from engine.cases import casebook, signing_rows
+from engine.cases.casebook import Budget, CaseRow
+from engine.cases.effects import Destination, Effects, kept
+from engine.cases.outcomes import Wakes, public
+from engine.clock import Clock
+from engine.codes import CodeSeed, derive, draw
+from engine.errors import NotAllowed
+from engine.events import NewEvent, record
+from engine.evidence.sealing import NewEntry, Sealer
+from engine.keyring import KeyRing
+from engine.store.transaction import Tx
+from workflows.base import CancelSends, Effect, Seal, Send, Step
+from workflows.signature import WORKFLOW
+from workflows.signature_case import (
+    Mode,
+    RequestState,
+    SignatureCase,
+    Signing,
+    State,
+    dump_signing,
+    load_signing,
+)
+
+_CODE_LENGTH: Final = 6
+_OLD_SEEDS_MOST: Final = 10
+_SLOT: Final = "0CODE0SLOT"  # what stands for the code while a text is kept; no code of digits looks like it
+_PERSONAL: Final = {"signer.declared", "signer.changed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who a signer is, and where messages to them go."""
+
+    phone: str
+    name: str = ""
+    email: str = ""
+    country: str = ""
+    network: str | None = None
+    number_unverified: bool = False
+    sender: str = ""
+
+    @property
+    def destination(self) -> Destination:
+        """Return what routing needs besides the number."""
+        return Destination(self.country, self.network, self.number_unverified, self.sender)
+
+
+class Held(NamedTuple):
+    """A request loaded from its rows: the workflow's value, and what only the engine keeps."""
+
+    row: CaseRow
+    case: SignatureCase
+    rows: Mapping[str, signing_rows.Row]
+    people: Mapping[str, Person]
+    roles: Mapping[str, str]  # message id → role
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureConductor:
+    """Writes steps of signature requests; `ended` hears the final state of one after its commit."""
+
+    clock: Clock
+    keyring: KeyRing
+    effects: Effects
+    sealer: Sealer
+    ended: Callable[[str], None] = lambda _state: None
+
+    def hold(self, tx: Tx, row: CaseRow) -> Held:
+        """Open a request's row and those of its signings."""
+        facts = json.loads(row.data)
+        rows = {one.id: one for one in signing_rows.signings_of(tx, row.id)}
+        in_order = [rows[signing_id] for signing_id in facts["signings"]]
+        case = SignatureCase.load(facts["case"], tuple(load_signing(json.loads(one.data)) for one in in_order))
+        people = json.loads(self.keyring.unseal(facts["people"], row.id))
+        return Held(row, case, rows, {name: Person(**one) for name, one in people.items()}, facts["roles"])
+
+    def open(self, tx: Tx, row: CaseRow, case: SignatureCase, people: Mapping[str, Person]) -> Held:
+        """Insert the rows of a new request, whose first step is still to be applied."""
+        rows = {one.id: self._signing_row(row.application_id, case, one, people) for one in case.signings}
+        held = Held(row, case, rows, people, {})
+        casebook.insert_case(tx, self._case_row(held))
+        signing_rows.insert_signings(tx, list(rows.values()))
+        return held
+
+    def apply(
+        self,
+        tx: Tx,
+        held: Held,
+        step: Step[SignatureCase],
+        now: int,
+        wakes: Wakes,
+        actor: str,
+        *,
+        before: list[NewEntry] | None = None,
+    ) -> Held:
+        """Write one step; `before` are entries of evidence that led to it."""
+        was, had = held.row.state, held.rows
+        held = self._issue(tx, held._replace(case=step.case), now)
+        events: list[NewEvent] = []
+        entries: list[NewEntry] = list(before or ())
+        for effect in step.effects:
+            held = self._effect(tx, held, effect, now, wakes, events, entries, actor)
+        self.sealer.seal(tx, held.row.application_id, held.row.id, entries, now)
+        if was == RequestState.OPEN and not held.case.is_open:
+            self.sealer.close(tx, held.row.application_id, held.row.id, held.case.state, now)
+            tx.tell(partial(self.ended, held.case.state))
+        elif was != held.case.state:
+            raise NotAllowed(f"a signature request may not move from {was} to {held.case.state}")
+        held = self._store(tx, held, had, was)
+        wakes.bells += record(tx, events, self.clock.new_id, now)
+        return held
+
+    # Rows.
+
+    def _store(self, tx: Tx, held: Held, had: Mapping[str, signing_rows.Row], was: str) -> Held:
+        changed = {
+            one.id: self._signing_row(held.row.application_id, held.case, one, held.people, held.rows[one.id])
+            for one in held.case.signings
+        }
+        signing_rows.store_signings(tx, [row for key, row in changed.items() if row != had[key]])
+        row = self._case_row(held)
+        casebook.store_case(tx, row, was=was)
+        return held._replace(row=row, rows=changed)
+
+    def _case_row(self, held: Held) -> CaseRow:
+        case = held.case
+        people = kept({name: asdict(person) for name, person in held.people.items()})
+        facts = {
+            "case": case.dump(),
+            "signings": [one.id for one in case.signings],
+            "people": self.keyring.seal(people.encode(), held.row.id),
+            "roles": dict(held.roles),
+        }
+        return held.row._replace(
+            state=case.state, data=kept(facts), expires_at=case.expires_at, final_at=case.final_at or None
+        )
+
+    def _signing_row(
+        self,
+        application_id: str,
+        case: SignatureCase,
+        signing: Signing,
+        people: Mapping[str, Person],
+        row: signing_rows.Row | None = None,
+    ) -> signing_rows.Row:
+        person = people[signing.signer]
+        return signing_rows.Row(
+            id=signing.id,
+            application_id=application_id,
+            request_id=case.id,
+            signer_id=signing.signer,
+            document_id=signing.document,
+            state=signing.state,
+            phone_fp=self.keyring.fingerprint("phone", person.phone),
+            sender=person.sender,
+            seed=None if row is None else row.seed,
+            old_seeds="[]" if row is None else row.old_seeds,
+            listening=1 if row is None else row.listening,
+            code_until=signing.code_until or None,
+            data=kept(dump_signing(signing)),
+            final_at=signing.final_at or None,
+        )
+
+    # Codes.
+
+    def _issue(self, tx: Tx, held: Held, now: int) -> Held:
+        """Give each new generation its seed."""
+        for signing in held.case.signings:
+            row = held.rows[signing.id]
+            if signing.generation and signing.generation != _generation(row.seed):
+                held = held._replace(rows={**held.rows, signing.id: self._with_seed(tx, held, signing, row, now)})
+        return held
+
+    def _with_seed(self, tx: Tx, held: Held, signing: Signing, row: signing_rows.Row, now: int) -> signing_rows.Row:
+        phone_fp = self.keyring.fingerprint("phone", held.people[signing.signer].phone)
+        # The lock under which codes of one number are issued, whatever the application.
+        casebook.allowance(tx, Budget("*", "*", phone_fp, "*codes"), now)
+        others = {one.id: one for one in signing_rows.listening_to(tx, phone_fp)} | dict(held.rows)
+        taken = {
+            code_of(self.keyring, one.seed)
+            for one in others.values()
+            if one.id != row.id and one.phone_fp == phone_fp and one.seed is not None and one.final_at is None
+        }
+        kid = self.keyring.current_kid
+        seed = CodeSeed(
+            kid=kid,
+            purpose=WORKFLOW,
+            case_id=signing.id,
+            generation=signing.generation,
+            nonce=self._nonce(),
+            digest=self._binding(held, signing),
+            length=_CODE_LENGTH,
+            alphabet="digits",
+        )
+        seed, _ = draw(seed, self.keyring.code_key(kid), self._nonce, taken=taken)
+        old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
+        return row._replace(seed=seed.to_json(), old_seeds=json.dumps(old[-_OLD_SEEDS_MOST:]))
+
+    def _binding(self, held: Held, signing: Signing) -> str:
+        """Return the digest of what a code is for: one document's content, one consent, one person at one number."""
+        document, signer = held.case.document(signing.document), held.case.signer(signing.signer)
+        assert document is not None
+        assert signer is not None
+        bound = [document.id, document.sha256, signer.id, signer.consent.sha256, held.people[signer.id].phone]
+        return self.keyring.fingerprint("signing", kept(bound))
+
+    def _nonce(self) -> str:
+        return self.clock.entropy(16).hex()
+
+    # Effects.
+
+    def _effect(
+        self,
+        tx: Tx,
+        held: Held,
+        effect: Effect,
+        now: int,
+        wakes: Wakes,
+        events: list[NewEvent],
+        entries: list[NewEntry],
+        actor: str,
+    ) -> Held:
+        match effect:
+            case Send():
+                return self._send(tx, held, effect, now, wakes, entries)
+            case Seal():
+                entries.append(self._sealed(held, effect))
+            case CancelSends(on_air, _, roles):
+                ids = [key for key, role in held.roles.items() if roles is None or role in roles]
+                if ids:
+                    self.effects.stop(tx, ids, on_air=on_air, now=now, wakes=wakes)
+            case _:
+                return held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
+        return held
+
+    def _send(self, tx: Tx, held: Held, send: Send, now: int, wakes: Wakes, entries: list[NewEntry]) -> Held:
+        person, signer = held.people[send.recipient], held.case.signer(send.recipient)
+        assert signer is not None
+        seed = held.rows[send.code_of].seed if send.code_of else None
+        queued = self.effects.queue(
+            tx, held.row, send, person.phone, person.destination, now, wakes,
+            seed=seed, expects_reply=signer.mode is Mode.REPLY,
+        )  # fmt: skip
+        params: dict[str, Any] = {**send.params} | ({"code": _SLOT} if "code" in send.slots else {})
+        text = self.effects.templates.render(queued.path, params).replace(_SLOT, "{code}")
+        body = {
+            "message": queued.message_id,
+            "role": send.role.partition(":")[0],
+            "signer": send.recipient,
+            "template": queued.pinned,
+            "language": send.language,
+        }
+        entries.append(
+            NewEntry(
+                "message.queued",
+                body | ({"signing": send.code_of, "generation": send.generation} if send.code_of else {}),
+                {"text": text},
+                self.keyring.fingerprint("phone", person.phone),
+                code=None if seed is None else CodeSeed.from_json(seed),
+            )
+        )
+        return held._replace(roles={**held.roles, queued.message_id: send.role})
+
+    def _sealed(self, held: Held, seal: Seal) -> NewEntry:
+        private = dict(seal.private)
+        subject_fp = ""
+        if seal.subject:
+            person = held.people[seal.subject]
+            subject_fp = self.keyring.fingerprint("phone", person.phone)
+            if seal.kind in _PERSONAL:
+                private |= {"phone": person.phone, "name": person.name, "email": person.email}
+        return NewEntry(seal.kind, public(seal.body), private, subject_fp, seal.stated)
+
+
+def code_of(keyring: KeyRing, stored: str) -> str:
+    """Return the code of a stored seed."""
+    seed = CodeSeed.from_json(stored)
+    return derive(seed, keyring.code_key(seed.kid))
+
+
+def may_be_entered(row: signing_rows.Row, now: int) -> bool:
+    """Tell whether the present code of a signing's row is pending and alive."""
+    return row.state == State.OTP_SENT and row.code_until is not None and now < row.code_until
+
+
+def _generation(stored: str | None) -> int:
+    return 0 if stored is None else CodeSeed.from_json(stored).generation

@@ -1,0 +1,272 @@
+"""What a handset's SMS means to signature requests: which signing its code belongs to, or whom its words answer.
+
+Store functions in the order of DESIGN's "One reply, in"; opt-out words were looked at before. A reply is compared with
+every signing that listens to the number, over all applications, and is evidence in each request that it changes.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from engine.cases import casebook, signing_rows
+from engine.cases.conducting import load_day
+from engine.cases.outcomes import Wakes
+from engine.cases.signature_conducting import Held, code_of, may_be_entered
+from engine.cases.signatures import Signatures
+from engine.clock import to_rfc3339
+from engine.codes import equal
+from engine.evidence.sealing import NewEntry
+from engine.store.statements import Statement
+from engine.store.tables import ReplyPart
+from engine.store.transaction import Tx
+from engine.transit.replying import JoinedReply
+from workflows import signature
+from workflows.base import Refused, Step, Verdict
+from workflows.matching import candidates
+from workflows.reply_words import Meaning, denies, meaning_of
+from workflows.signature import Spent
+from workflows.signature_case import Facts, Mode, SignatureCase, State
+from workflows.signature_events import CodeReplied, Event, Said, TextReplied
+
+_ENGINE: Final = "engine"
+_CODE_LENGTH: Final = 6
+
+
+class Claimed(NamedTuple):
+    """The request that a reply belongs to, of which application, and why."""
+
+    application_id: str
+    case_id: str
+    choice: str
+
+
+class _Listener(NamedTuple):
+    """A signing that listens, and the codes it has had: the present one first."""
+
+    row: signing_rows.Row
+    codes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureReplies:
+    """Hears replies for signature requests."""
+
+    signatures: Signatures
+
+    def heard(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Take a reply if it answers a signing; else None, and nothing was changed."""
+        listeners = self._listeners(tx, reply)
+        if not listeners:
+            return None
+        found = candidates(reply.text, {_CODE_LENGTH})
+        if not found:
+            return self._words(tx, reply, listeners, now, wakes)
+        latest = max(listeners, key=lambda one: (one.row.final_at is None, one.row.id)).row
+        if len(found) > 1:
+            return self._text(tx, reply, latest, Said.SEVERAL_CODES, listeners, now, wakes)
+        if denies(reply.text):
+            return self._text(tx, reply, latest, Said.CODE_AND_REFUSAL, listeners, now, wakes)
+        return self._code(tx, reply, listeners, found[0], now, wakes)
+
+    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Tell every open request of this number that its owner said STOP; the reply belongs to the latest."""
+        rows = [one for one in self._listening(tx, reply) if one.final_at is None]
+        claimed: Claimed | None = None
+        for row in _one_a_request(rows):
+            event = TextReplied(row.signer_id, reply.id, Said.STOP)
+            self._tell(tx, reply, row.request_id, [event], [], Facts(), now, wakes, "opt_out_word")
+            claimed = Claimed(row.application_id, row.request_id, "opt_out_word")
+        return claimed
+
+    # Who listens.
+
+    def _listening(self, tx: Tx, reply: JoinedReply) -> list[signing_rows.Row]:
+        conductor = self.signatures.conductor
+        phone_fp = conductor.keyring.fingerprint("phone", reply.source)
+        senders = conductor.effects.router.senders_at(reply.account, reply.our_number)
+        return [row for row in signing_rows.listening_to(tx, phone_fp) if row.sender in senders]
+
+    def _listeners(self, tx: Tx, reply: JoinedReply) -> list[_Listener]:
+        keyring = self.signatures.conductor.keyring
+        listeners: list[_Listener] = []
+        for row in self._listening(tx, reply):
+            seeds = [*([row.seed] if row.seed is not None else []), *json.loads(row.old_seeds)]
+            listeners.append(_Listener(row, [code_of(keyring, seed) for seed in seeds]))
+        return listeners
+
+    # What it says.
+
+    def _code(
+        self, tx: Tx, reply: JoinedReply, listeners: Sequence[_Listener], code: str, now: int, wakes: Wakes
+    ) -> Claimed | None:
+        holder = next((one for one in listeners if one.codes and equal(one.codes[0], code)), None)
+        earlier = next((one for one in listeners if any(equal(old, code) for old in one.codes[1:])), None)
+        if holder is not None:
+            return self._right(tx, reply, holder.row, listeners, now, wakes)
+        if earlier is not None:
+            said = Said.START if earlier.row.final_at is None else Said.TOO_LATE
+            return self._text(tx, reply, earlier.row, said, listeners, now, wakes)
+        pending = [one.row for one in listeners if may_be_entered(one.row, now)]
+        by_request: dict[str, list[signing_rows.Row]] = defaultdict(list)
+        for row in pending:
+            by_request[row.request_id].append(row)
+        claimed: Claimed | None = None
+        for request_id, rows in sorted(by_request.items()):
+            first = None if claimed is not None else rows[0]
+            events: list[Event] = [
+                CodeReplied(row.id, reply.id, Verdict.WRONG, answered=row is not first) for row in rows
+            ]
+            self._tell(tx, reply, request_id, events, listeners, Facts(), now, wakes, "code_equal_to_none")
+            claimed = Claimed(rows[0].application_id, request_id, "code_equal_to_none")
+        return claimed
+
+    def _right(
+        self,
+        tx: Tx,
+        reply: JoinedReply,
+        row: signing_rows.Row,
+        listeners: Sequence[_Listener],
+        now: int,
+        wakes: Wakes,
+    ) -> Claimed:
+        if row.final_at is not None:
+            return self._text(tx, reply, row, Said.TOO_LATE, listeners, now, wakes)
+        if row.state == State.OTP_SENT and not may_be_entered(row, now):
+            return self._text(tx, reply, row, Said.EXPIRED_CODE, listeners, now, wakes)
+        event = CodeReplied(row.id, reply.id, Verdict.RIGHT)
+        self._tell(tx, reply, row.request_id, [event], listeners, Facts(), now, wakes, "code_equal")
+        return Claimed(row.application_id, row.request_id, "code_equal")
+
+    def _words(
+        self, tx: Tx, reply: JoinedReply, listeners: Sequence[_Listener], now: int, wakes: Wakes
+    ) -> Claimed | None:
+        meaning = meaning_of(reply.text)
+        if meaning is Meaning.OTHER:
+            return None
+        waiting = [one.row for one in listeners if one.row.final_at is None]
+        if not waiting:
+            row = max((one.row for one in listeners), key=lambda one: one.id)
+            return self._text(tx, reply, row, Said.TOO_LATE, listeners, now, wakes)
+        row = max(waiting, key=lambda one: one.id)
+        said = Said.REFUSAL if meaning is Meaning.REFUSAL else Said.START
+        return self._text(tx, reply, row, said, listeners, now, wakes)
+
+    def _text(
+        self,
+        tx: Tx,
+        reply: JoinedReply,
+        row: signing_rows.Row,
+        said: Said,
+        listeners: Sequence[_Listener],
+        now: int,
+        wakes: Wakes,
+    ) -> Claimed:
+        budget = casebook.Budget(row.application_id, "*signature", row.phone_fp, "*day")
+        pending = sum(one.row.final_at is None for one in listeners)
+        facts = Facts(load_day(casebook.allowance(tx, budget, now)), pending)
+        event = TextReplied(row.signer_id, reply.id, said, row.id)
+        day = self._tell(tx, reply, row.request_id, [event], listeners, facts, now, wakes, str(said))
+        if day is not None:
+            casebook.store_allowance(tx, budget, day.dump(), now)
+        return Claimed(row.application_id, row.request_id, str(said))
+
+    # Telling a request.
+
+    def _tell(
+        self,
+        tx: Tx,
+        reply: JoinedReply,
+        request_id: str,
+        events: Iterable[Event],
+        listeners: Sequence[_Listener],
+        facts: Facts,
+        now: int,
+        wakes: Wakes,
+        choice: str,
+    ) -> Any:
+        """Step a request with what a reply means to it, the reply itself being its first evidence; return the day."""
+        conductor = self.signatures.conductor
+        row = casebook.case_by_id(tx, request_id)
+        assert row is not None
+        held = conductor.hold(tx, row)
+        before: list[NewEntry] = [self._evidence(tx, held, reply, listeners, choice)]
+        day = None
+        for event in events:
+            decided = self._decided(held, event, facts, now)
+            if decided is None:
+                continue
+            held = conductor.apply(tx, held, decided, now, wakes, _ENGINE, before=before)
+            before = []
+            day = decided.day or day
+        if before:
+            conductor.sealer.seal(tx, row.application_id, row.id, before, now)
+        return day
+
+    def _decided(self, held: Held, event: Event, facts: Facts, now: int) -> Step[SignatureCase] | None:
+        case = held.case
+        if isinstance(event, CodeReplied):
+            signing = case.signing(event.signing_id)
+            signer = None if signing is None else case.signer(signing.signer)
+            assert signing is not None
+            assert signer is not None
+            if signer.mode is not Mode.REPLY:
+                event = TextReplied(signer.id, event.reply_id, Said.NOT_BY_SMS, signing.id)
+            else:
+                spent = signature.spend(case, signing, now)
+                if isinstance(spent, Refused):
+                    event = TextReplied(signer.id, event.reply_id, _SAID_OF.get(spent.code, Said.TOO_LATE), signing.id)
+                elif isinstance(spent, Spent):
+                    case = spent.case
+                else:
+                    return spent  # its time is over: the request ends here
+        decided = signature.step(case, event, facts, now)
+        return None if isinstance(decided, Refused) else decided
+
+    def _evidence(
+        self, tx: Tx, held: Held, reply: JoinedReply, listeners: Sequence[_Listener], choice: str
+    ) -> NewEntry:
+        """Return the entry of a reply; what it says opens once every signing is closed whose code is in it."""
+        keyring = self.signatures.conductor.keyring
+        found = candidates(reply.text, {_CODE_LENGTH})
+        guard = [one.row.id for one in listeners if set(one.codes) & set(found)]
+        parts = tx.all(_PARTS, reply=reply.id)
+        body = {
+            "reply": reply.id,
+            "account": reply.account,
+            "to": reply.our_number,
+            "received_at": to_rfc3339(reply.received_at),
+            "choice": choice,
+            "flags": reply.flags,
+            "parts": [
+                {"bind": bind, "smsc_id": smsc_id or "", "received_at": to_rfc3339(int(at)), "part": int(number)}
+                for _, bind, smsc_id, at, number, _ in parts
+            ],
+        }
+        private = {
+            "from": reply.source,
+            "from_raw": reply.source_raw,
+            "text": reply.text,
+            "pdus": [keyring.unseal(sealed, part_id).hex() for part_id, _, _, _, _, sealed in parts],
+        }
+        return NewEntry("reply.received", body, private, keyring.fingerprint("phone", reply.source), guard=guard)
+
+
+_SAID_OF: Final = {"code_expired": Said.EXPIRED_CODE, "no_code_sent": Said.START, "signing_blocked": Said.TOO_LATE}
+
+
+def _one_a_request(rows: Sequence[signing_rows.Row]) -> list[signing_rows.Row]:
+    return list({(row.request_id, row.signer_id): row for row in rows}.values())
+
+
+_part: Any = ReplyPart.__table__  # type: ignore[attr-defined]
+_PARTS: Final = Statement(
+    lambda _: (
+        select(_part.c.id, _part.c.bind, _part.c.smsc_id, _part.c.received_at, _part.c.part, _part.c.sealed)
+        .where(_part.c.reply_id == bindparam("reply"))
+        .order_by(_part.c.part)
+    )
+)
