@@ -31,6 +31,8 @@ from engine.consent import Consent
 from engine.duties.messages import MessageDuties
 from engine.duties.retention import Retention
 from engine.duties.rounds import Done, Duty, Rounds
+from engine.evidence.anchoring import Anchoring
+from engine.evidence.daily import appender
 from engine.evidence.sealing import Sealer
 from engine.keyring import KeyRing
 from engine.metrics import Metrics
@@ -210,6 +212,8 @@ async def open_core(
             pool.canceling.ask(done.on_air)
         watching.duty_done(name, done)
 
+    anchoring = Anchoring(clock, keyring, appender(settings.data_dir / "evidence"))
+
     def heal(tx: Tx, _now: int) -> Done:
         return Done(queued=[QueueKey(*key) for key in queue.backlog(tx)])
 
@@ -231,6 +235,7 @@ async def open_core(
             Duty("timers", 0.5, followers.timers_due),
             Duty("backlog", 5.0, heal),
             Duty("parts", 30.0, give_up),
+            Duty("anchoring", settings.evidence.anchor_every_s, anchoring.anchor),
             Duty("retention", 600.0, retention.purge),
         ),
         told,

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, FilePath, IPvAnyNetwork, field_validator, model_validator
 
-from engine.settings_tree import ByName, Count, Days, NamedPart, Part, Port, Seconds, Share, is_loopback
+from engine.settings_tree import Count, Days, NamedPart, Part, Port, Seconds, Share, is_loopback
 from engine.transit.classes import CLASSES
 
 KIB: Final = 1024
@@ -138,20 +138,12 @@ class Retention(Part):
     idempotency_hours: Annotated[int, Field(ge=24, le=168)] = 24
 
 
-class Authority(NamedPart):
-    """A time-stamp authority (RFC 3161): where it answers, and whose certificate stands behind its tokens."""
-
-    url: Annotated[str, Field(pattern=r"^https://|^http://(127\.0\.0\.1|localhost|\[::1\])(:|/)", max_length=500)]
-    ca_file: FilePath | None = None
-
-
 class Evidence(Part):
-    """How long evidence is kept, how often open chains are anchored, and who time-stamps the log, in order."""
+    """How long evidence is kept, how often closed chains are anchored, how long replies are known for late ones."""
 
     retention_years: Annotated[int, Field(ge=1, le=100)] = 10
     anchor_every_s: Annotated[int, Field(ge=1, le=86_400)] = 10
     listening_days: Annotated[int, Field(ge=1, le=365)] = 7
-    authorities: Annotated[tuple[Authority, ...], ByName()] = ()
 
 
 class Rate(Part):

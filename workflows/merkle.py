@@ -51,26 +51,6 @@ def inclusion_proof(leaves: Sequence[bytes], position: int) -> list[bytes]:
     return proof
 
 
-def root_from_proof(leaf: bytes, position: int, size: int, proof: Sequence[bytes]) -> bytes | None:
-    """Return the root that a proof leads to from a leaf hash, or None for one that does not fit (RFC 9162, 2.1.3.2)."""
-    if not 0 <= position < size:
-        return None
-    node, last, at = leaf, size - 1, position
-    for sibling in proof:
-        if last == 0:
-            return None
-        if at & 1 or at == last:
-            node = node_hash(sibling, node)
-            while not at & 1 and at:
-                at >>= 1
-                last >>= 1
-        else:
-            node = node_hash(node, sibling)
-        at >>= 1
-        last >>= 1
-    return node if last == 0 else None
-
-
 @dataclass(frozen=True, slots=True)
 class Frontier:
     """The roots of a log's complete subtrees, largest first: all that is needed to add leaves and tell the root."""

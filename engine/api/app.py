@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from engine.api import (
     applications,
     events,
+    evidence,
     keys,
     messages,
     numbers,
@@ -37,6 +38,7 @@ from engine.api.problems import Problem, Refused
 TABLES: Final[tuple[Routes, ...]] = (
     messages.routes,
     verifications.routes,
+    evidence.routes,
     signature_requests.routes,
     events.routes,
     webhook_endpoints.routes,

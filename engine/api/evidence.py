@@ -1,0 +1,124 @@
+"""The evidence of a signature request as JSON, as a PDF and as a bundle; the roots of the log, and the public keys.
+
+Exports read; what they cost is paid in a thread and in a process beside this one, two at a time.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import trio
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from starlette.responses import Response
+
+from engine.api import paging
+from engine.api.endpoint import Call, Calling, Routes
+from engine.api.problems import Refused
+from engine.api.types import OpenShown, Shown, as_json
+from engine.apikeys import Scope
+from engine.evidence import exporting
+from engine.evidence.bundle import Gathered
+from engine.evidence.exporting import Exporter, ExportFailed
+
+routes = Routes("evidence")
+
+_PATH: Final = "/v1/signature-requests/{request_id}"
+_AT_ONCE: Final = trio.CapacityLimiter(2)
+_ALL: Final = 2**53
+
+
+class EvidenceShown(OpenShown):
+    """The evidence of a case: entries with the hashes of their octets, what may be opened, and the log's proofs."""
+
+    case_id: str
+    closed: bool
+    head: str | None
+    entries: list[dict[str, Any]]
+    openings: dict[str, Any]
+    anchors: list[dict[str, Any]]
+
+
+class RootShown(OpenShown):
+    """A signed root of the application's log: a posted head."""
+
+    size: int
+    content: str
+    signature: str
+    key: str
+
+
+class RootPage(Shown):
+    """Roots, newest first."""
+
+    data: list[RootShown]
+    next_cursor: str | None
+
+
+class KeysShown(Shown):
+    """The installation's public keys by id, PEM."""
+
+    keys: dict[str, str]
+
+
+@routes.get(f"{_PATH}/evidence", needs=(Scope.EVIDENCE_READ,), shows=EvidenceShown)
+async def read_evidence(call: Calling, request_id: str) -> Response:
+    """Read the evidence as it stands; codes and answers are opened once their signings are closed."""
+    gathered, _language = await _gathered(call, request_id)
+    return call.shown(as_json(gathered.as_json()))
+
+
+@routes.get(f"{_PATH}/evidence.zip", needs=(Scope.EVIDENCE_READ,), shows=Any, refuses=("export_failed",))
+async def download_bundle(call: Calling, request_id: str) -> Response:
+    """Download the bundle: verify it with `sceau evidence verify` or, without Sceau, with verify_bundle.py."""
+    found = await _gathered(call, request_id)
+    return await _export(_exporter(call).bundle, found, "application/zip", f"{request_id}.zip")
+
+
+@routes.get(f"{_PATH}/evidence.pdf", needs=(Scope.EVIDENCE_READ,), shows=Any, refuses=("export_failed",))
+async def download_dossier(call: Calling, request_id: str) -> Response:
+    """Download the dossier alone, in the language of the first signer."""
+    found = await _gathered(call, request_id)
+    return await _export(_exporter(call).dossier, found, "application/pdf", f"{request_id}.pdf")
+
+
+@routes.get("/v1/evidence/roots", needs=(Scope.EVIDENCE_READ,), shows=RootPage)
+async def list_roots(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
+    """List the signed roots of your log, newest first: keep them outside."""
+    before = _ALL if cursor is None else int(paging.after(cursor).partition("_")[2], 16)
+    rows = await call.read(lambda tx: exporting.roots(tx, call.application_id, min(before, _ALL), limit + 1))
+    following = f"root_{rows[limit - 1]['size']:032x}" if len(rows) > limit else None
+    return call.shown(as_json({"data": rows[:limit], "next_cursor": following}))
+
+
+@routes.get("/v1/evidence/keys", needs=(Scope.EVIDENCE_READ,), shows=KeysShown)
+async def list_evidence_keys(call: Calling) -> Response:
+    """List the public keys under which evidence is signed, old ones included."""
+    keys = {
+        kid: key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        for kid, key in call.context.keyring.public_keys().items()
+    }
+    return call.shown(as_json({"keys": keys}))
+
+
+def _exporter(call: Call) -> Exporter:
+    return Exporter(call.context.keyring, call.context.clock)
+
+
+async def _gathered(call: Call, request_id: str) -> tuple[Gathered, str]:
+    exporter = _exporter(call)
+    found: tuple[Gathered, str] | None = await call.read(
+        lambda tx: exporter.gather(tx, call.application_id, request_id)
+    )
+    if found is None:
+        raise Refused("not_found")
+    return found
+
+
+async def _export(
+    make: Callable[[tuple[Gathered, str]], bytes], found: tuple[Gathered, str], media_type: str, name: str
+) -> Response:
+    try:
+        made = await trio.to_thread.run_sync(make, found, limiter=_AT_ONCE)
+    except ExportFailed:
+        raise Refused("export_failed") from None
+    disposition = f'attachment; filename="{name}"'
+    return Response(made, media_type=media_type, headers={"Content-Disposition": disposition})

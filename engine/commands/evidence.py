@@ -1,0 +1,78 @@
+"""`sceau evidence`: verifies a bundle, prints the public keys that vouch for it, exports a case's bundle.
+
+Verifying is `engine.evidence.verify_bundle`, the program that works without Sceau, with this installation's own keys
+as those to trust unless others are named.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from engine.commands.rows import Rows, SettingsFile
+from engine.errors import Conflict
+from engine.evidence import verify_bundle
+from engine.keyring import KeyRing
+from engine.settings import load
+
+app = typer.Typer(help="Evidence of signatures: verify and export bundles.", no_args_is_help=True)
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(help="The .zip to verify.", exists=True, dir_okay=False)],
+    document: Annotated[list[Path] | None, typer.Option(help="A document that was signed.", exists=True)] = None,
+    head: Annotated[list[Path] | None, typer.Option(help="Posted heads that you kept.", exists=True)] = None,
+    trust: Annotated[
+        list[Path] | None, typer.Option(help="Public keys, PEM; the installation's own if absent.")
+    ] = None,
+    file: SettingsFile = None,
+) -> None:
+    """Verify a bundle: exit 0 valid, 3 unanchored, 1 broken, 2 unreadable."""
+    try:
+        own = [] if trust else list(_ring(file).public_keys().values())
+        keys = own + [verify_bundle.read_key(path) for path in trust or []]
+        heads = [one for path in head or [] for one in verify_bundle.read_heads(path)]
+        found = verify_bundle.verify(bundle.read_bytes(), keys, heads, [path.read_bytes() for path in document or []])
+    except (verify_bundle.Unreadable, OSError) as error:
+        typer.echo(f"cannot verify: {error}", err=True)
+        raise typer.Exit(verify_bundle.UNREADABLE) from None
+    typer.echo(verify_bundle.report(found), nl=False)
+    raise typer.Exit(verify_bundle.EXIT.get(found.verdict, verify_bundle.BROKEN))
+
+
+@app.command()
+def keys(file: SettingsFile = None) -> None:
+    """Print the public keys of the installation, PEM: give them to whoever is to verify."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    for key in _ring(file).public_keys().values():
+        typer.echo(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), nl=False)
+
+
+@app.command()
+def export(
+    request_id: Annotated[str, typer.Argument(help="The signature request.")],
+    to: Annotated[Path, typer.Option(help="Where to write the bundle.")] = Path("sceau-evidence.zip"),
+    file: SettingsFile = None,
+) -> None:
+    """Write the bundle of a signature request; a file that is there is not replaced."""
+    from engine.clock import SystemClock
+    from engine.evidence.exporting import Exporter
+
+    rows = Rows.of(file)
+    exporter = Exporter(_ring(file), SystemClock())
+    application_id = rows.read(lambda tx: exporter.owner(tx, request_id))
+    found = None if application_id is None else rows.read(lambda tx: exporter.gather(tx, application_id, request_id))
+    if found is None:
+        raise Conflict("there is no evidence of such a request")
+    try:
+        with to.open("xb") as target:
+            target.write(exporter.bundle(found))
+    except FileExistsError:
+        raise Conflict(f"{to} is there already") from None
+    typer.echo(f"wrote {to}")
+
+
+def _ring(file: Path | None) -> KeyRing:
+    return KeyRing.load(load(file).keyring_file)

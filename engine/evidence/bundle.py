@@ -1,0 +1,214 @@
+"""What a bundle holds: a case's chain, the values that may be opened, the proofs that the log knows it, public keys.
+
+`collect` reads it in one transaction; `pack` makes the `.zip`, the same octets for the same evidence and instant. The
+members and their formats are described in docs/signing.md.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sqlalchemy import BigInteger, bindparam, select
+
+from engine.codes import CodeSeed, derive
+from engine.evidence.sealing import code_salt, open_value, subject_row
+from engine.keyring import KeyRing
+from engine.store.statements import Statement
+from engine.store.tables_cases import TemplateText
+from engine.store.tables_evidence import (
+    EvidenceChain,
+    EvidenceEntry,
+    EvidenceLeaf,
+    EvidenceOpening,
+    EvidenceRoot,
+    EvidenceSubject,
+)
+from engine.store.tables_signing import SigningRow
+from engine.store.transaction import Tx
+from workflows import evidence
+from workflows.merkle import inclusion_proof
+
+_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # of every member: a zip's clock says nothing here
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The evidence of one case as it stands: JSON values alone, so that it can be handed to another process."""
+
+    case_id: str
+    entries: tuple[str, ...]
+    openings: Mapping[str, Mapping[str, Any]]  # commitment → {salt, value}
+    anchors: tuple[Mapping[str, Any], ...]
+    templates: Mapping[str, str]
+    closed: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as `GET …/evidence` shows it: entries parsed, beside their octets' hashes."""
+        return {
+            "case_id": self.case_id,
+            "closed": self.closed,
+            "head": evidence.digest(self.entries[-1].encode()) if self.entries else None,
+            "entries": [{"sha256": evidence.digest(one.encode()), "entry": json.loads(one)} for one in self.entries],
+            "openings": dict(self.openings),
+            "anchors": list(self.anchors),
+        }
+
+
+def collect(tx: Tx, application_id: str, case_id: str, keyring: KeyRing) -> Gathered | None:
+    """Gather a case's evidence; None for a foreign id as for an unknown one."""
+    chain = tx.one(_CHAIN, case=case_id, application=application_id)
+    if chain is None:
+        return None
+    entries = tuple(str(row[0]) for row in tx.all(_ENTRIES, case=case_id))
+    closed = {row[0] for row in tx.all(_CLOSED_SIGNINGS, request=case_id)}
+    openings = _openings(tx, application_id, case_id, closed, keyring)
+    templates: dict[str, str] = {}
+    for content in entries:
+        body = json.loads(content)["body"]
+        if "code" in body and body.get("signing") in closed:
+            seed = CodeSeed.from_json(body["code_seed"])
+            code = derive(seed, keyring.code_key(seed.kid))
+            openings[body["code"]["commitment"]] = {"salt": code_salt(keyring, seed).hex(), "value": code}
+        if (pinned := body.get("template")) is not None and pinned not in templates:
+            row = tx.one(_TEMPLATE, hash=pinned)
+            templates[pinned] = "" if row is None else str(row[0])
+    anchors = tuple(_anchor(tx, application_id, *row) for row in tx.all(_LEAVES, case=case_id))
+    return Gathered(case_id, entries, openings, anchors, templates, chain[0] is not None)
+
+
+def _openings(
+    tx: Tx, application_id: str, case_id: str, closed: set[str], keyring: KeyRing
+) -> dict[str, Mapping[str, Any]]:
+    keys: dict[str, bytes] = {}
+    found: dict[str, Mapping[str, Any]] = {}
+    for commitment, subject_fp, sealed, guard in tx.all(_OPENINGS, case=case_id):
+        others = set(json.loads(guard)) - closed
+        if others and not _all_closed(tx, others):
+            continue  # a code that is still pending stands in it
+        if subject_fp not in keys:
+            row = tx.one(_SUBJECT, application=application_id, subject=subject_fp)
+            keys[subject_fp] = b"" if row is None else keyring.unseal(row[0], subject_row(application_id, subject_fp))
+        if keys[subject_fp]:
+            found[commitment] = open_value(keys[subject_fp], sealed, commitment)
+    return found
+
+
+def _all_closed(tx: Tx, signings: set[str]) -> bool:
+    return all((row := tx.one(_FINAL, signing=one)) is None or row[0] is not None for one in signings)
+
+
+def _anchor(tx: Tx, application_id: str, position: int, content: str) -> dict[str, Any]:
+    root = tx.one(_ROOT, application=application_id, position=position)
+    assert root is not None
+    size = int(root[0])
+    hashes = [bytes.fromhex(row[0]) for row in tx.all(_HASHES, application=application_id, size=size)]
+    return {
+        "leaf": content,
+        "position": int(position),
+        "size": size,
+        "proof": [one.hex() for one in inclusion_proof(hashes, int(position))],
+        "root": root[1],
+        "signature": root[2],
+        "key": root[3],
+    }
+
+
+def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more: Mapping[str, bytes]) -> bytes:
+    """Return the bundle; `more` are members beside the evidence itself (dossier.pdf, README.txt)."""
+    members: dict[str, bytes] = {
+        "chain.jsonl": "".join(f"{one}\n" for one in gathered.entries).encode(),
+        "openings.json": evidence.canonical({key: dict(value) for key, value in gathered.openings.items()}),
+        "anchors.json": evidence.canonical([dict(one) for one in gathered.anchors]),
+    }
+    for kid, public in sorted(keyring.public_keys().items()):
+        members[f"keys/{kid}.pem"] = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for pinned, text in sorted(gathered.templates.items()):
+        members[f"templates/{pinned}.txt"] = text.encode()
+    members |= more
+    manifest = evidence.canonical(
+        {
+            "v": evidence.VERSION,
+            "case": gathered.case_id,
+            "made_at": made_at,
+            "software": software,
+            "members": {name: evidence.digest(octets) for name, octets in members.items()},
+        }
+    )
+    signature = {"key": keyring.current_evidence, "signature": keyring.sign(evidence.MANIFEST_LABEL + manifest)}
+    members["manifest.json"] = manifest
+    members["manifest.sig"] = evidence.canonical(signature)
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, octets in members.items():
+            archive.writestr(zipfile.ZipInfo(name, _EPOCH), octets, zipfile.ZIP_DEFLATED)
+    return file.getvalue()
+
+
+# Statements.
+
+_chain: Any = EvidenceChain.__table__  # type: ignore[attr-defined]
+_entry: Any = EvidenceEntry.__table__  # type: ignore[attr-defined]
+_opening: Any = EvidenceOpening.__table__  # type: ignore[attr-defined]
+_subject: Any = EvidenceSubject.__table__  # type: ignore[attr-defined]
+_leaf: Any = EvidenceLeaf.__table__  # type: ignore[attr-defined]
+_root: Any = EvidenceRoot.__table__  # type: ignore[attr-defined]
+_signing: Any = SigningRow.__table__  # type: ignore[attr-defined]
+_template: Any = TemplateText.__table__  # type: ignore[attr-defined]
+
+_CHAIN: Final = Statement(
+    lambda _: select(_chain.c.closed_at).where(
+        _chain.c.case_id == bindparam("case"), _chain.c.application_id == bindparam("application")
+    )
+)
+_ENTRIES: Final = Statement(
+    lambda _: select(_entry.c.content).where(_entry.c.case_id == bindparam("case")).order_by(_entry.c.seq)
+)
+_CLOSED_SIGNINGS: Final = Statement(
+    lambda _: select(_signing.c.id).where(
+        _signing.c.request_id == bindparam("request"), _signing.c.final_at.is_not(None)
+    )
+)
+_FINAL: Final = Statement(lambda _: select(_signing.c.final_at).where(_signing.c.id == bindparam("signing")))
+_OPENINGS: Final = Statement(
+    lambda _: (
+        select(_opening.c.commitment, _opening.c.subject_fp, _opening.c.sealed, _opening.c.guard)
+        .where(_opening.c.case_id == bindparam("case"))
+        .order_by(_opening.c.commitment)
+    )
+)
+_SUBJECT: Final = Statement(
+    lambda _: select(_subject.c.sealed_key).where(
+        _subject.c.application_id == bindparam("application"), _subject.c.subject_fp == bindparam("subject")
+    )
+)
+_TEMPLATE: Final = Statement(lambda _: select(_template.c.text).where(_template.c.hash == bindparam("hash")))
+_LEAVES: Final = Statement(
+    lambda _: (
+        select(_leaf.c.position, _leaf.c.content).where(_leaf.c.case_id == bindparam("case")).order_by(_leaf.c.position)
+    )
+)
+_ROOT: Final = Statement(
+    lambda _: (
+        select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id)
+        .where(
+            _root.c.application_id == bindparam("application"),
+            _root.c.size > bindparam("position", type_=BigInteger()),
+        )
+        .order_by(_root.c.size)
+        .limit(1)
+    )
+)
+_HASHES: Final = Statement(
+    lambda _: (
+        select(_leaf.c.hash)
+        .where(
+            _leaf.c.application_id == bindparam("application"),
+            _leaf.c.position < bindparam("size", type_=BigInteger()),
+        )
+        .order_by(_leaf.c.position)
+    )
+)

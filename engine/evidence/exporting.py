@@ -1,0 +1,120 @@
+"""Makes bundles and dossiers of a case: gathers the rows, has the PDF made by a process of its own, packs and signs.
+
+Routes and commands are the callers. A process that fails or takes too long raises `ExportFailed`; nothing was changed.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from sqlalchemy import bindparam, select
+
+from engine.clock import Clock, to_rfc3339
+from engine.errors import EngineError
+from engine.evidence import verify_bundle
+from engine.evidence.bundle import Gathered, collect, pack
+from engine.keyring import KeyRing
+from engine.store.statements import Statement
+from engine.store.tables_cases import Case
+from engine.store.tables_evidence import EvidenceRoot
+from engine.store.transaction import Tx
+
+_DEADLINE_S: Final = 30.0
+_README: Final = """\
+This file is the evidence of a signature request, made by Sceau.
+
+chain.jsonl     what happened, in order; every line holds the SHA-256 of the one before
+openings.json   personal values and texts whose commitments stand in the chain, with their salts
+anchors.json    proofs that the application's log holds the head of the chain, and the log's signed roots
+keys/           the public keys of the installation: get one from its operator on another way before you trust it
+templates/      the texts of the messages' templates, by their hash
+dossier.pdf     the same for people
+manifest.*      the SHA-256 of every member, signed
+
+To verify it without Sceau you need Python 3.11 and the package "cryptography":
+
+    python verify_bundle.py THIS.zip --trust KEY.pem --head HEADS.jsonl
+
+where HEADS.jsonl are heads that somebody kept outside. The SHA-256 of verify_bundle.py is
+{verifier}.
+"""
+
+
+class ExportFailed(EngineError):
+    """The dossier could not be made."""
+
+    code: ClassVar[str] = "export_failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """Exports for one installation."""
+
+    keyring: KeyRing
+    clock: Clock
+
+    def owner(self, tx: Tx, case_id: str) -> str | None:
+        """Return the application of a case."""
+        row = tx.one(_OWNER, case=case_id)
+        return None if row is None else str(row[0])
+
+    def gather(self, tx: Tx, application_id: str, case_id: str) -> tuple[Gathered, str] | None:
+        """Return a case's evidence and its language; None for a foreign id as for an unknown one."""
+        gathered = collect(tx, application_id, case_id, self.keyring)
+        row = tx.one(_LANGUAGE, case=case_id)
+        return None if gathered is None or row is None else (gathered, str(row[0]))
+
+    def bundle(self, found: tuple[Gathered, str]) -> bytes:
+        """Return the bundle; blocks while another process makes the PDF, so call it in a thread."""
+        gathered, _language = found
+        more = {
+            "dossier.pdf": self.dossier(found),
+            "README.txt": _README.format(verifier=verifier_sha256()).encode(),
+        }
+        made_at = to_rfc3339(self.clock.now())
+        return pack(gathered, self.keyring, made_at, f"sceau {version('sceau')}", more)
+
+    def dossier(self, found: tuple[Gathered, str]) -> bytes:
+        """Return the PDF alone; blocks, and raises `ExportFailed`."""
+        gathered, language = found
+        command = [sys.executable, "-m", "engine.evidence.dossier", language]
+        given = json.dumps(gathered.as_json()).encode()
+        try:
+            made = subprocess.run(command, input=given, capture_output=True, timeout=_DEADLINE_S, check=True)  # noqa: S603 - our own module
+        except (subprocess.SubprocessError, OSError) as error:
+            raise ExportFailed(f"the dossier was not made ({type(error).__name__})") from None
+        return made.stdout
+
+
+@lru_cache(maxsize=1)
+def verifier_sha256() -> str:
+    """Return the SHA-256 of the program that verifies bundles without Sceau."""
+    return sha256(Path(verify_bundle.__file__).read_bytes()).hexdigest()
+
+
+def roots(tx: Tx, application_id: str, before: int, limit: int) -> list[dict[str, Any]]:
+    """Return an application's signed roots, newest first, of fewer leaves than `before`."""
+    return [
+        {"size": int(size), "content": content, "signature": signature, "key": key}
+        for size, content, signature, key in tx.all(_ROOTS, application=application_id, before=before, most=limit)
+    ]
+
+
+_case: Any = Case.__table__  # type: ignore[attr-defined]
+_root: Any = EvidenceRoot.__table__  # type: ignore[attr-defined]
+_OWNER: Final = Statement(lambda _: select(_case.c.application_id).where(_case.c.id == bindparam("case")))
+_LANGUAGE: Final = Statement(lambda _: select(_case.c.language).where(_case.c.id == bindparam("case")))
+_ROOTS: Final = Statement(
+    lambda _: (
+        select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id)
+        .where(_root.c.application_id == bindparam("application"), _root.c.size < bindparam("before"))
+        .order_by(_root.c.size.desc())
+        .limit(bindparam("most"))
+    )
+)

@@ -1,0 +1,259 @@
+"""Evidence of a signature made over the air: what is in it, what can be done to it, and that each attack is seen."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from engine.evidence import verify_bundle
+from engine.evidence.bundle import Gathered, collect, pack
+from engine.evidence.exporting import roots
+from engine.keyring import KeyRing
+from engine.store.connections import Database
+from tests.rig import APP, rig
+from tests.scenarios.test_signing import ANNA, BORIS, SETTINGS, SHA, Desk, signer
+from workflows import evidence
+from workflows.merkle import Frontier, leaf_hash
+
+Autojump = trio.testing.MockClock
+MADE_AT = "2026-11-26T12:00:00.000000Z"
+
+
+class Case:
+    """A signed request with its evidence, kept in memory: the good, and what an attacker makes of it."""
+
+    def __init__(self, gathered: Gathered, keyring: KeyRing, heads: list[dict[str, Any]]) -> None:
+        self.gathered, self.keyring, self.heads = gathered, keyring, heads
+
+    def bundle(self, gathered: Gathered | None = None) -> bytes:
+        return pack(gathered or self.gathered, self.keyring, MADE_AT, "sceau test", {"dossier.pdf": b"%PDF"})
+
+    def verdict(self, bundle: bytes, *, heads: bool = True, documents: tuple[bytes, ...] = ()) -> str:
+        keys = self.keyring.public_keys().values()
+        found = verify_bundle.verify(bundle, keys, self.heads if heads else [], documents)
+        return found.verdict
+
+    def members(self) -> dict[str, bytes]:
+        with zipfile.ZipFile(io.BytesIO(self.bundle())) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    def with_chain(self, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
+        """The bundle with its chain changed and the manifest signed anew: the attacker holds our key."""
+        entries = change([one.encode() for one in self.gathered.entries])
+        from dataclasses import replace
+
+        return self.bundle(replace(self.gathered, entries=tuple(one.decode() for one in entries)))
+
+
+async def made(database: Database) -> Case:
+    async with rig(database, **SETTINGS) as pair:
+        desk = Desk(pair)
+        await desk.create(signer(ANNA), signer(BORIS, "code"))
+        await pair.settled(3)
+        await desk.says(ANNA, "oui")
+        await desk.says(ANNA, desk.code(ANNA))
+        second = (await desk.view())["signings"][1]["id"]
+        await desk.send(second)
+        await pair.settled(3)
+        await desk.sign(second, desk.code(BORIS))
+        await pair.settled(60)  # receipts after the close are late entries; all of it is anchored
+        keyring = pair.core.keyring
+        gathered = await pair.core.store.read(lambda tx: collect(tx, APP, desk.request, keyring))
+        heads = await pair.core.store.read(lambda tx: roots(tx, APP, 2**53, 50))
+    assert gathered is not None
+    return Case(gathered, keyring, heads)
+
+
+@pytest.fixture
+async def case(sqlite_database: Database, autojump_clock: Autojump) -> Case:
+    return await made(sqlite_database)
+
+
+async def test_the_evidence_of_a_signature_is_whole_and_stands_alone(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    case = await made(database)
+    assert case.verdict(case.bundle()) == "valid"
+    assert case.verdict(case.bundle(), heads=False) == "unanchored"
+    entries = [json.loads(one) for one in case.gathered.entries]
+    kinds = [entry["kind"] for entry in entries]
+    for kind in (
+        "request.created", "document.declared", "signer.declared", "message.queued", "message.submitted",
+        "message.settled", "reply.received", "check.done", "signing.signed", "closed",
+    ):  # fmt: skip
+        assert kind in kinds
+    submitted = next(entry["body"] for entry in entries if entry["kind"] == "message.submitted")
+    assert submitted["parts"][0]["smsc_message_id"]
+    settled = [entry["body"] for entry in entries if entry["kind"] == "message.settled"]
+    assert any(receipt["stat"] == "DELIVRD" for body in settled for receipt in body["receipts"])
+    values = [opening["value"] for opening in case.gathered.openings.values()]
+    assert ANNA in values  # the number is beside the chain …
+    assert not any(ANNA in one for one in case.gathered.entries)  # … and never in it
+    stated = next(entry["stated"] for entry in entries if entry["kind"] == "signing.signed" and entry["stated"])
+    assert stated == ["consent_at", "ip", "user_agent"]
+
+
+async def test_what_a_handset_sent_is_there_octet_by_octet(case: Case) -> None:
+    replies = [json.loads(one)["body"] for one in case.gathered.entries if '"reply.received"' in one]
+    opened = [case.gathered.openings[body["pdus"]["commitment"]]["value"] for body in replies]
+    assert all(bytes.fromhex(pdu)[4:8] == b"\0\0\0\x05" for pdus in opened for pdu in pdus)
+
+
+def mutations() -> dict[str, tuple[str, Callable[[list[bytes]], list[bytes]]]]:
+    def drop(place: int) -> Callable[[list[bytes]], list[bytes]]:
+        return lambda entries: entries[:place] + entries[place + 1 :]
+
+    def swap(entries: list[bytes]) -> list[bytes]:
+        return [*entries[:4], entries[5], entries[4], *entries[6:]]
+
+    def double(entries: list[bytes]) -> list[bytes]:
+        return [*entries[:6], entries[5], *entries[6:]]
+
+    def alter(entries: list[bytes]) -> list[bytes]:
+        entry = json.loads(entries[7])
+        entry["at"] = "2020-01-01T00:00:00.000000Z"
+        return [*entries[:7], evidence.canonical(entry), *entries[8:]]
+
+    return {
+        "removed": ("removed", drop(5)),
+        "truncated": ("truncated", lambda entries: entries[:-3]),
+        "reordered": ("reordered", swap),
+        "inserted": ("inserted", double),
+        "altered": ("altered", alter),
+    }
+
+
+@pytest.mark.parametrize("attack", mutations())
+async def test_a_changed_chain_is_named_for_what_was_done_to_it(case: Case, attack: str) -> None:
+    verdict, change = mutations()[attack]
+    assert case.verdict(case.with_chain(change)) == verdict
+
+
+async def test_an_entry_put_between_and_numbered_anew_is_seen_as_inserted(case: Case) -> None:
+    def insert(entries: list[bytes]) -> list[bytes]:
+        more = []
+        for place, octets in enumerate(entries):
+            entry = json.loads(octets)
+            if place == 6:
+                forged = {**entry, "kind": "check.done", "body": {}}
+                more.append(evidence.canonical(forged))
+            if place >= 6:
+                entry["seq"] = place + 1
+            more.append(evidence.canonical(entry))
+        return more
+
+    assert case.verdict(case.with_chain(insert)) == "inserted"
+
+
+async def test_a_chain_rewritten_whole_with_our_own_key_disagrees_with_a_posted_head(case: Case) -> None:
+    """The forger holds the signing key, but not the head that was posted."""
+    entries, prev = [], ""
+    for seq, content in enumerate(case.gathered.entries):
+        old = json.loads(content)
+        body = old["body"] | ({"reason": "forged"} if seq == 5 else {})
+        link = evidence.link(old["application"], old["case"], seq, prev, old["at"], old["kind"], body, old["stated"])
+        entries.append(link.content)
+        prev = link.hash
+    first = json.loads(entries[0])
+    leaf = evidence.leaf(first["application"], first["case"], len(entries), prev, closed=True)
+    old_root = json.loads(case.gathered.anchors[-1]["root"])
+    frontier = Frontier()
+    for _ in range(old_root["size"]):
+        frontier = frontier.with_leaf(leaf_hash(leaf))
+    content = evidence.root(first["application"], frontier.size, frontier.root, old_root["at"]).decode()
+    hashes = [leaf_hash(leaf)] * frontier.size
+    from workflows.merkle import inclusion_proof
+
+    anchor = {
+        "leaf": leaf.decode(),
+        "position": 0,
+        "size": frontier.size,
+        "proof": [one.hex() for one in inclusion_proof(hashes, 0)],
+        "root": content,
+        "signature": case.keyring.sign(evidence.ROOT_LABEL + content.encode()),
+        "key": case.keyring.current_evidence,
+    }
+    from dataclasses import replace
+
+    forged = case.bundle(replace(case.gathered, entries=tuple(entries), anchors=(anchor,)))
+    assert case.verdict(forged) == "rewritten"
+    assert case.verdict(forged, heads=False) == "unanchored"
+
+
+@pytest.mark.parametrize("name", ["dossier.pdf", "openings.json", "anchors.json", "chain.jsonl", "manifest.json"])
+async def test_a_member_changed_by_who_has_no_key_is_seen(case: Case, name: str) -> None:
+    members = case.members()
+    octets = members[name]
+    place = len(octets) // 2
+    members[name] = octets[:place] + bytes([octets[place] ^ 1]) + octets[place + 1 :]
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for one, content in members.items():
+            archive.writestr(one, content)
+    assert case.verdict(file.getvalue()) not in {"valid", "unanchored"}
+
+
+async def test_only_a_document_that_was_signed_is_accepted(case: Case) -> None:
+    assert hashlib.sha256(b"%PDF the contract").hexdigest() == SHA
+    assert case.verdict(case.bundle(), documents=(b"%PDF the contract",)) == "valid"
+    assert case.verdict(case.bundle(), documents=(b"%PDF another contract",)) == "altered"
+
+
+async def test_a_bundle_signed_by_another_installation_is_not_trusted(case: Case) -> None:
+    other = KeyRing.generate()
+    found = verify_bundle.verify(case.bundle(), other.public_keys().values(), case.heads)
+    assert found.verdict == "altered"
+
+
+async def test_the_program_works_without_sceau(case: Case, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    (tmp_path / "b.zip").write_bytes(case.bundle())
+    key = next(iter(case.keyring.public_keys().values()))
+    (tmp_path / "k.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (tmp_path / "h.jsonl").write_text("\n".join(json.dumps(head) for head in case.heads))
+    program = tmp_path / "verify.py"
+    program.write_bytes(Path(verify_bundle.__file__).read_bytes())
+    command = [sys.executable, "-I", str(program), str(tmp_path / "b.zip"), "--trust", str(tmp_path / "k.pem")]
+    valid = subprocess.run([*command, "--head", str(tmp_path / "h.jsonl")], capture_output=True, text=True, check=False)
+    assert (valid.returncode, valid.stdout.splitlines()[-1]) == (0, "valid")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 3
+    (tmp_path / "b.zip").write_bytes(b"no zip")
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 2
+
+
+async def test_before_its_signing_is_closed_no_code_can_be_opened(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    """S35: all 10^6 codes are tried against every commitment, with every salt that is stored anywhere."""
+    import hmac
+
+    async with rig(sqlite_database, **SETTINGS) as pair:
+        desk = Desk(pair)
+        await desk.create(signer(ANNA), auto_send=True)
+        await pair.settled(30)
+        code = desk.code(ANNA)
+        keyring = pair.core.keyring
+        gathered = await pair.core.store.read(lambda tx: collect(tx, APP, desk.request, keyring))
+    assert gathered is not None
+    opened = json.dumps([dict(one) for one in gathered.openings.values()])
+    assert code not in opened
+    committed = [body["code"]["commitment"] for one in gathered.entries if "code" in (body := json.loads(one)["body"])]
+    assert committed
+    stored = [bytes.fromhex(one["salt"]) for one in gathered.openings.values()]
+    stored += [json.loads(one)["body"]["code_seed"].encode() for one in gathered.entries if "code_seed" in one]
+    for salt in [b"", bytes(32), *stored]:
+        for number in range(1_000_000) if salt in (b"", bytes(32)) else [int(code)]:
+            made_with = hmac.digest(salt, f'"{number:06}"'.encode(), "sha256").hex()
+            assert made_with not in committed
