@@ -116,7 +116,7 @@ class _Dossier:
             if "code" in body and isinstance(body["code"], dict):
                 told.append(f"{words['code']}: {self._open(body['code']) or words['erased']}")
             told += [
-                f"{words['message_id']}: {part['smsc_message_id']} ({part.get('account', body.get('account'))}/{part['bind']})"
+                f"{words['message_id']}: {part['smsc_message_id']} ({part['account']}/{part['bind']})"
                 for part in body.get("parts", [])
                 if part.get("smsc_message_id")
             ]

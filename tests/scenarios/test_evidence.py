@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import json
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.evidence import verify_bundle
 from engine.evidence.bundle import Gathered, collect, pack
 from engine.evidence.exporting import roots
 from engine.keyring import KeyRing
 from engine.store.connections import Database
+from engine.store.schema import migrate
 from tests.rig import APP, rig
 from tests.scenarios.test_signing import ANNA, BORIS, SETTINGS, SHA, Desk, signer
 from workflows import evidence
-from workflows.merkle import Frontier, leaf_hash
+from workflows.merkle import Frontier, inclusion_proof, leaf_hash
 
 Autojump = trio.testing.MockClock
 MADE_AT = "2026-11-26T12:00:00.000000Z"
@@ -48,8 +54,6 @@ class Case:
     def with_chain(self, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
         """The bundle with its chain changed and the manifest signed anew: the attacker holds our key."""
         entries = change([one.encode() for one in self.gathered.entries])
-        from dataclasses import replace
-
         return self.bundle(replace(self.gathered, entries=tuple(one.decode() for one in entries)))
 
 
@@ -72,9 +76,11 @@ async def made(database: Database) -> Case:
     return Case(gathered, keyring, heads)
 
 
-@pytest.fixture
-async def case(sqlite_database: Database, autojump_clock: Autojump) -> Case:
-    return await made(sqlite_database)
+@pytest.fixture(scope="module")
+def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    database = Database.at(f"sqlite:///{tmp_path_factory.mktemp('evidence') / 'sceau.sqlite3'}")
+    migrate(database)
+    return trio.run(made, database, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 async def test_the_evidence_of_a_signature_is_whole_and_stands_alone(
@@ -101,7 +107,7 @@ async def test_the_evidence_of_a_signature_is_whole_and_stands_alone(
     assert stated == ["consent_at", "ip", "user_agent"]
 
 
-async def test_what_a_handset_sent_is_there_octet_by_octet(case: Case) -> None:
+def test_what_a_handset_sent_is_there_octet_by_octet(case: Case) -> None:
     replies = [json.loads(one)["body"] for one in case.gathered.entries if '"reply.received"' in one]
     opened = [case.gathered.openings[body["pdus"]["commitment"]]["value"] for body in replies]
     assert all(bytes.fromhex(pdu)[4:8] == b"\0\0\0\x05" for pdus in opened for pdu in pdus)
@@ -132,12 +138,12 @@ def mutations() -> dict[str, tuple[str, Callable[[list[bytes]], list[bytes]]]]:
 
 
 @pytest.mark.parametrize("attack", mutations())
-async def test_a_changed_chain_is_named_for_what_was_done_to_it(case: Case, attack: str) -> None:
+def test_a_changed_chain_is_named_for_what_was_done_to_it(case: Case, attack: str) -> None:
     verdict, change = mutations()[attack]
     assert case.verdict(case.with_chain(change)) == verdict
 
 
-async def test_an_entry_put_between_and_numbered_anew_is_seen_as_inserted(case: Case) -> None:
+def test_an_entry_put_between_and_numbered_anew_is_seen_as_inserted(case: Case) -> None:
     def insert(entries: list[bytes]) -> list[bytes]:
         more = []
         for place, octets in enumerate(entries):
@@ -153,7 +159,7 @@ async def test_an_entry_put_between_and_numbered_anew_is_seen_as_inserted(case: 
     assert case.verdict(case.with_chain(insert)) == "inserted"
 
 
-async def test_a_chain_rewritten_whole_with_our_own_key_disagrees_with_a_posted_head(case: Case) -> None:
+def test_a_chain_rewritten_whole_with_our_own_key_disagrees_with_a_posted_head(case: Case) -> None:
     """The forger holds the signing key, but not the head that was posted."""
     entries, prev = [], ""
     for seq, content in enumerate(case.gathered.entries):
@@ -170,8 +176,6 @@ async def test_a_chain_rewritten_whole_with_our_own_key_disagrees_with_a_posted_
         frontier = frontier.with_leaf(leaf_hash(leaf))
     content = evidence.root(first["application"], frontier.size, frontier.root, old_root["at"]).decode()
     hashes = [leaf_hash(leaf)] * frontier.size
-    from workflows.merkle import inclusion_proof
-
     anchor = {
         "leaf": leaf.decode(),
         "position": 0,
@@ -181,15 +185,13 @@ async def test_a_chain_rewritten_whole_with_our_own_key_disagrees_with_a_posted_
         "signature": case.keyring.sign(evidence.ROOT_LABEL + content.encode()),
         "key": case.keyring.current_evidence,
     }
-    from dataclasses import replace
-
     forged = case.bundle(replace(case.gathered, entries=tuple(entries), anchors=(anchor,)))
     assert case.verdict(forged) == "rewritten"
     assert case.verdict(forged, heads=False) == "unanchored"
 
 
 @pytest.mark.parametrize("name", ["dossier.pdf", "openings.json", "anchors.json", "chain.jsonl", "manifest.json"])
-async def test_a_member_changed_by_who_has_no_key_is_seen(case: Case, name: str) -> None:
+def test_a_member_changed_by_who_has_no_key_is_seen(case: Case, name: str) -> None:
     members = case.members()
     octets = members[name]
     place = len(octets) // 2
@@ -201,24 +203,19 @@ async def test_a_member_changed_by_who_has_no_key_is_seen(case: Case, name: str)
     assert case.verdict(file.getvalue()) not in {"valid", "unanchored"}
 
 
-async def test_only_a_document_that_was_signed_is_accepted(case: Case) -> None:
+def test_only_a_document_that_was_signed_is_accepted(case: Case) -> None:
     assert hashlib.sha256(b"%PDF the contract").hexdigest() == SHA
     assert case.verdict(case.bundle(), documents=(b"%PDF the contract",)) == "valid"
     assert case.verdict(case.bundle(), documents=(b"%PDF another contract",)) == "altered"
 
 
-async def test_a_bundle_signed_by_another_installation_is_not_trusted(case: Case) -> None:
+def test_a_bundle_signed_by_another_installation_is_not_trusted(case: Case) -> None:
     other = KeyRing.generate()
     found = verify_bundle.verify(case.bundle(), other.public_keys().values(), case.heads)
     assert found.verdict == "altered"
 
 
-async def test_the_program_works_without_sceau(case: Case, tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
+def test_the_program_works_without_sceau(case: Case, tmp_path: Path) -> None:
     (tmp_path / "b.zip").write_bytes(case.bundle())
     key = next(iter(case.keyring.public_keys().values()))
     (tmp_path / "k.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
@@ -237,8 +234,6 @@ async def test_before_its_signing_is_closed_no_code_can_be_opened(
     sqlite_database: Database, autojump_clock: Autojump
 ) -> None:
     """S35: all 10^6 codes are tried against every commitment, with every salt that is stored anywhere."""
-    import hmac
-
     async with rig(sqlite_database, **SETTINGS) as pair:
         desk = Desk(pair)
         await desk.create(signer(ANNA), auto_send=True)

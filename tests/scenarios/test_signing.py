@@ -12,7 +12,7 @@ import pytest
 import trio
 
 from engine.cases.outcomes import Outcome
-from engine.cases.signatures import AskedDocument, AskedSigner, CreateRequest, Statement
+from engine.cases.signatures import AskedDocument, AskedSigner, CreateRequest, Statement, changed_document
 from engine.clock import DAY
 from engine.store.connections import Database
 from engine.store.transaction import Tx
@@ -267,8 +267,6 @@ async def test_a_changed_document_voids_its_pending_code(database: Database, aut
         await pair.settled(3)
         old = desk.code(ANNA)
         other = hashlib.sha256(b"%PDF another contract").hexdigest()
-        from engine.cases.signatures import changed_document
-
         change = changed_document(shown["documents"][0]["id"], other)
         signatures = pair.core.signatures
         await desk.call(lambda tx, now: signatures.change_document(tx, APP, desk.request, change, "key_1", now))
