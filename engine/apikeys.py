@@ -43,7 +43,6 @@ class Scope(StrEnum):
     SIGN_RESET = "sign:reset"
     SIGN_READ = "sign:read"
     EVIDENCE_READ = "evidence:read"
-    EVIDENCE_MANAGE = "evidence:manage"
     MESSAGES_READ = "messages:read"
     LOOKUP_READ = "lookup:read"
     WEBHOOKS_MANAGE = "webhooks:manage"

@@ -161,7 +161,7 @@ class _Dossier:
     def _line(self, text: str, size: int, *, bold: bool = False) -> None:
         if text:
             self.pdf.set_font("DejaVu", "B" if bold else "", size)
-            self.pdf.multi_cell(0, size * 0.55, text, new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR)
+            self.pdf.multi_cell(0, size * 0.55, text, align="L", new_x="LMARGIN", new_y="NEXT", wrapmode=WrapMode.CHAR)
 
 
 def main() -> None:

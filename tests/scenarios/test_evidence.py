@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.evidence import verify_bundle

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from engine.cases.outcomes import Outcome
 from engine.cases.signatures import AskedDocument, AskedSigner, CreateRequest, Statement, changed_document
