@@ -203,7 +203,7 @@ async def open_core(
         settings.node,
         classes,
     )
-    retention = Retention(settings.retention)
+    retention = Retention(settings.retention, settings.evidence.listening_days)
 
     def told(name: str, done: Done) -> None:
         backlog.add(done.queued)

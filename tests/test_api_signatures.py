@@ -15,6 +15,7 @@ from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.store.tables_signing import SigningRow
 from tests.api_client import Api, open_api
+from tests.test_docs import FOLDER, blocks
 
 _signing: Any = SigningRow.__table__  # type: ignore[attr-defined]
 SEEDS = Statement(lambda _: select(_signing.c.id, _signing.c.seed))
@@ -58,6 +59,27 @@ async def test_a_signer_signs_on_the_page_and_the_request_is_complete(store: Sto
         assert (signed.json()["state"], signed.json()["signings"][0]["assurance"]) == ("completed", "otp_web")
         again = await api.alice.post(f"{path}/sign", json=statement(api, right))
         assert (again.status_code, again.json()["code"]) == (409, "completed")
+
+
+async def test_the_code_that_the_page_shows_signs(store: Store) -> None:
+    [shown] = blocks(FOLDER / "signing.md", "python")
+    known: dict[str, Any] = {}
+    exec(compile(shown, "signing.md", "exec"), known)  # our own page
+    asked: list[Any] = []
+
+    class Client:
+        def post(self, path: str, json: Any) -> Any:
+            asked.append((path, json))
+            return type("Answer", (), {"status_code": 200})
+
+    async with open_api(store) as api:
+        path, right = await ready(api)
+        request, signing = path.split("/")[3], path.split("/")[5]
+        assert known["sign"](Client(), request, signing, right, CONTRACT, "192.0.2.1", "Browser")
+        [(posted, body)] = asked
+        assert posted == f"{path}/sign"
+        body["consent_at"] = to_rfc3339(api.context.clock.now())  # virtual time is not the page's
+        assert (await api.alice.post(posted, json=body)).status_code == 200
 
 
 async def test_what_the_code_was_not_for_signs_nothing_and_costs_nothing(store: Store) -> None:

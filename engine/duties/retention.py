@@ -1,5 +1,5 @@
 """Deletes what has been kept long enough: bodies, messages, cases, events, replies, orphan receipts, parked
-deliveries, idempotency.
+deliveries, idempotency; and lets signings that are long over hear no more replies.
 
 A store function that takes a bounded slice of the oldest rows at each look, found by their time-ordered ids, never by
 a scan; how long is long enough is the settings' to say.
@@ -16,6 +16,7 @@ from engine.settings_service import Retention as RetentionSettings
 from engine.store.statements import Dialect, Statement
 from engine.store.tables import Event, Feed, Message, Parked, Part, ReceiptKey, ReceiptRow, Reply, ReplyPart
 from engine.store.tables_cases import Case, Check, Timer
+from engine.store.tables_signing import SigningRow
 from engine.store.tables_tenancy import Idempotency, WebhookDelivery
 from engine.store.transaction import Tx
 from engine.transit.receipting import ID_LIFE_US, forget_orphans
@@ -30,6 +31,7 @@ class Retention:
     """
 
     ages: RetentionSettings
+    listening_days: int = 7
     bodies_to: str = field(default="")
     keys_to: tuple[str, str] = field(default=("", ""))
 
@@ -46,9 +48,10 @@ class Retention:
             self._keys(tx, now),
             self._bodies(tx, id_before("msg", now - ages.bodies_days * DAY)),
             self._events(tx, now - ages.events_days * DAY),
+            tx.run(_HEAR_NO_MORE, before=now - self.listening_days * DAY),
             tx.run(_DROP_IDEMPOTENCY, before=now - ages.idempotency_hours * HOUR),
         ]
-        return Done(sum(slices), more=max(slices[:-1]) >= _MOST)
+        return Done(sum(slices), more=max(slices[:-2]) >= _MOST)
 
     def _drop(self, tx: Tx, find: Statement, drop: tuple[Statement, ...], before: str) -> int:
         ids = [row[0] for row in tx.all(find, before=before, most=_MOST)]
@@ -144,6 +147,16 @@ def _build_drop_bodies(dialect: Dialect) -> Any:
     return _message.update().where(_message.c.id == given.c.id).values(body=None, params=None)
 
 
+_signing: Any = _table(SigningRow)
+_HEAR_NO_MORE: Final = Statement(
+    lambda _: (
+        _signing.update()
+        .where(
+            _signing.c.listening == literal_column("1"), _signing.c.final_at < bindparam("before", type_=BigInteger())
+        )
+        .values(listening=literal_column("0"))
+    )
+)
 _MESSAGES: Final = _oldest(Message, _message.c.final_at.is_not(None))
 _CASES: Final = _oldest(
     Case, _table(Case).c.final_at.is_not(None), _table(Case).c.workflow == literal_column("'verify'")
