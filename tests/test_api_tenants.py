@@ -24,6 +24,10 @@ KNOWN: dict[str, Any] = {
     "scopes": ["messages:read"],
     "url": "https://example.org/hook",
     "name": "a name",
+    "phone": "+33612345679",
+    "sha256": "0" * 64,
+    "document_sha256": "0" * 64,
+    "consent_at": "2026-11-26T12:00:00Z",
 }
 
 
@@ -36,6 +40,8 @@ async def populate(api: Api) -> dict[str, str]:
     url = f"https://example.org/{CANARY}"
     endpoint = (await api.alice.post("/v1/webhook-endpoints", json={"url": url})).json()
     await api.alice.put(f"/v1/profiles/{CANARY}", json={"brand": "Alice"})
+    asked = {"documents": [{"name": CANARY, "sha256": "1" * 64}], "signers": [{"phone": NUMBER, "name": CANARY}]}
+    signature = (await api.alice.post("/v1/signature-requests", json=asked)).json()
 
     def reply(tx: Tx) -> None:
         row = {
@@ -62,6 +68,10 @@ async def populate(api: Api) -> dict[str, str]:
         "key_id": key["id"],
         "endpoint_id": endpoint["id"],
         "reply_id": REPLY,
+        "request_id": signature["id"],
+        "signing_id": signature["signings"][0]["id"],
+        "signer_id": signature["signers"][0]["id"],
+        "document_id": signature["documents"][0]["id"],
         "name": CANARY,
         "application_id": ALICE,
         "position": "1",
@@ -93,6 +103,8 @@ async def state_of(api: Api, ids: dict[str, str]) -> list[str]:
     paths = [
         "/v1/messages",
         "/v1/verifications",
+        "/v1/signature-requests",
+        f"/v1/signature-requests/{ids['request_id']}/evidence",
         "/v1/webhook-endpoints",
         "/v1/profiles",
         "/v1/replies",

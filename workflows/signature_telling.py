@@ -202,7 +202,7 @@ def view_signing(case: SignatureCase, signing: Signing, now: int) -> dict[str, J
         "delivery": signing.delivery or None,
         "attempts_remaining": attempts_remaining(signing) if may_sign else 0,
         "sends_remaining": sends_remaining(signing) if may_sign else 0,
-        "next_send_at": max(now, signing.next_send_at) if may_sign else None,
+        "next_send_at": (signing.next_send_at or None) if may_sign else None,
         "resets_remaining": RESETS - signing.resets,
         "assurance": signing.door or None,
         "signed_at": signing.signed_at or None,
