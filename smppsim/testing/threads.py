@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, overload
 
 import trio
@@ -44,7 +45,8 @@ class SimulatorThread:
     def stop(self) -> None:
         """End the run and its connections; raise what had ended it before."""
         if self._token is not None and self._thread.is_alive():
-            self._token.run_sync_soon(self._scope.cancel)
+            with suppress(trio.RunFinishedError):  # it is ending by itself
+                self._token.run_sync_soon(self._scope.cancel)
         self._thread.join(_STOP_S)
         if self._thread.is_alive():
             raise RuntimeError(f"the simulator has not ended within {_STOP_S:g} s")
