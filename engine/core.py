@@ -141,7 +141,7 @@ async def open_core(
     signature_conductor = SignatureConductor(
         clock, keyring, effects, sealer, lambda state: metrics.signature_requests.labels(state).inc()
     )
-    signatures = Signatures(signature_conductor, templates)
+    signatures = Signatures(signature_conductor)
     consent = Consent(clock, keyring)
     followers = Followers(
         conductor,

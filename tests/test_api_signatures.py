@@ -9,7 +9,7 @@ import pytest
 import trio
 from sqlalchemy import select
 
-from engine.cases.signature_conducting import code_of
+from engine.cases.entering import code_of
 from engine.clock import to_rfc3339
 from engine.store.doorway import Store
 from engine.store.statements import Statement

@@ -37,14 +37,13 @@ from workflows.signature_events import (
 )
 from workflows.signature_replies import as_step, received, text_replied, wrong_code_help
 from workflows.signature_sending import arm_reminder, counted, refuse_send, remind, send_code, settle, welcome
-from workflows.signature_signing import Entry, Spent, cancel, check, decline, expire, reset, spend
+from workflows.signature_signing import Entry, Spent, cancel, check, decline, expire, reset, spend, unless_over
 from workflows.signature_telling import (
     EXPIRY,
     REMINDER,
     Moved,
     about_request,
     declared,
-    refuse_over,
     refuse_signing,
     signer_declared,
     told,
@@ -142,30 +141,21 @@ def step(case: SignatureCase, event: Event, facts: Facts, now: int) -> Moved | R
             entry = Entry(Door.PAGE, "", event.consent_at, event.ip, event.user_agent)
             return _at_signing(case, event.signing_id, lambda one: check(case, one, event.verdict, entry, now))
         case Canceled(reason):
-            return _unless_over(case, now) or cancel(case, reason, now)
+            return unless_over(case, now) or cancel(case, reason, now)
         case SendAsked(signing_id):
-            return _unless_over(case, now) or _at_signing(
+            return unless_over(case, now) or _at_signing(
                 case, signing_id, lambda one: refuse_signing(one) or _send(case, one, facts, now)
             )
         case DeclineAsked(signing_id, reason):
-            return _unless_over(case, now) or _at_signing(
-                case, signing_id, lambda one: _decline(case, one, reason, now)
-            )
+            return unless_over(case, now) or _at_signing(case, signing_id, lambda one: _decline(case, one, reason, now))
         case ResetAsked(signing_id, reason):
-            return _unless_over(case, now) or _at_signing(
+            return unless_over(case, now) or _at_signing(
                 case, signing_id, lambda one: _audited(reset(case, one, reason), one, reason)
             )
         case SignerChanged():
-            return _unless_over(case, now) or _change_signer(case, event, now)
+            return unless_over(case, now) or _change_signer(case, event, now)
         case DocumentChanged():
-            return _unless_over(case, now) or _change_document(case, event)
-
-
-def _unless_over(case: SignatureCase, now: int) -> Moved | Refused | None:
-    """Return the refusal of a request that is over, or that ends now because its time has passed."""
-    if case.is_open and now >= case.expires_at:
-        return replace(expire(case, now), answer=Answer("expired", 410, {"request_id": case.id}))
-    return refuse_over(case)
+            return unless_over(case, now) or _change_document(case, event)
 
 
 def _at_signing(case: SignatureCase, signing_id: str, then: Callable[[Signing], Moved | Refused]) -> Moved | Refused:
@@ -181,8 +171,7 @@ def _send(case: SignatureCase, signing: Signing, facts: Facts, now: int) -> Move
 
 
 def _decline(case: SignatureCase, signing: Signing, reason: str, now: int) -> Moved | Refused:
-    signer = case.signer(signing.signer)
-    assert signer is not None
+    signer = case.signer_of(signing)
     if signing.state is not State.BLOCKED and (refused := refuse_signing(signing)):
         return refused
     if not case.may_act(signer):
@@ -211,8 +200,7 @@ def _code_replied(case: SignatureCase, event: CodeReplied, now: int) -> Moved:
     signing = case.signing(event.signing_id)
     if signing is None:
         return unchanged(case)
-    signer = case.signer(signing.signer)
-    assert signer is not None
+    signer = case.signer_of(signing)
     entry = Entry(Door.SMS, event.reply_id)
     decided = as_step(check(case, signing, event.verdict, entry, now), case)
     notice = received(case, signer, event.reply_id, f"code_{event.verdict}")

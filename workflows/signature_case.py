@@ -16,6 +16,7 @@ from workflows.window import Day
 
 SIGNERS_MOST: Final = 50
 DOCUMENTS_MOST: Final = 50
+CODE_LENGTH: Final = 6
 ATTEMPTS: Final = 5
 SENDS: Final = 5
 RESETS: Final = 3
@@ -194,6 +195,14 @@ class SignatureCase:
     def signing(self, signing_id: str) -> Signing | None:
         """Return a signing of this request, or None."""
         return next((one for one in self.signings if one.id == signing_id), None)
+
+    def signer_of(self, signing: Signing) -> Signer:
+        """Return who is to sign."""
+        return next(one for one in self.signers if one.id == signing.signer)
+
+    def document_of(self, signing: Signing) -> Document:
+        """Return what is to be signed."""
+        return next(one for one in self.documents if one.id == signing.document)
 
     def signer(self, signer_id: str) -> Signer | None:
         """Return a signer of this request, or None."""

@@ -41,8 +41,7 @@ _CODE_ROLE: Final = "code"
 
 def refuse_send(case: SignatureCase, signing: Signing, day: Day, now: int) -> Refused | None:
     """Return why the code of a signing may not be sent now, or None; a first code of a document is not of the day's."""
-    signer = case.signer(signing.signer)
-    assert signer is not None
+    signer = case.signer_of(signing)
     if not case.may_act(signer):
         return Refused("not_their_turn", 409, {"signing_id": signing.id})
     if signing.sends >= SENDS:
@@ -56,9 +55,7 @@ def refuse_send(case: SignatureCase, signing: Signing, day: Day, now: int) -> Re
 
 def send_code(case: SignatureCase, signing: Signing, now: int) -> tuple[SignatureCase, Signing, tuple[Effect, ...]]:
     """Send the code of a signing, and count it: the same one within its life, unless little is left, else a new one."""
-    signer, document = case.signer(signing.signer), case.document(signing.document)
-    assert signer is not None
-    assert document is not None
+    signer, document = case.signer_of(signing), case.document_of(signing)
     keeps = signing.has_code(now) and signing.code_until - now >= _SHORTEST_LIFE_US
     until = signing.code_until if keeps else min(now + CODE_LIFE_US, case.expires_at)
     role = f"{_CODE_ROLE}:{signing.id}:{len(signing.messages) + 1}"
@@ -144,8 +141,7 @@ def welcome(case: SignatureCase, now: int, anew: str = "") -> tuple[SignatureCas
 def invite(case: SignatureCase, signer: Signer, step: str, now: int) -> tuple[SignatureCase, tuple[Effect, ...]]:
     """Send an invitation or a reminder to a signer, for all that they have to sign."""
     open_ones = [one for one in case.signings_of(signer.id) if one.is_open]
-    named = case.document(open_ones[0].document)
-    assert named is not None
+    named = case.document_of(open_ones[0])
     noticed = replace(signer, notices=signer.notices + 1)
     case = case.with_signer(noticed)
     case = case.with_signing(*(one.moved(State.NOTIFIED) for one in open_ones if one.state is State.CREATED))
@@ -186,9 +182,7 @@ def tell_all(case: SignatureCase, now: int) -> tuple[Effect, ...]:
 
 def confirm(case: SignatureCase, signing: Signing, now: int) -> Effect:
     """Confirm a signature that came by SMS: its receipt is evidence."""
-    signer, document = case.signer(signing.signer), case.document(signing.document)
-    assert signer is not None
-    assert document is not None
+    signer, document = case.signer_of(signing), case.document_of(signing)
     return Send(
         role=f"confirm:{signing.id}",
         step="signed",

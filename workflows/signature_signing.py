@@ -77,13 +77,9 @@ def spend(
     """Take an attempt for a check; on the page also the document's hash must be the one that is signed, and the consent
     of a plausible time. A `Step` is a refusal that changes the case: commit it and tell its answer.
     """
-    if case.is_open and now >= case.expires_at:
-        return replace(expire(case, now), answer=Answer("expired", 410, {"request_id": case.id}))
-    if refused := refuse_over(case) or refuse_signing(signing):
+    if refused := unless_over(case, now) or refuse_signing(signing):
         return refused
-    document, signer = case.document(signing.document), case.signer(signing.signer)
-    assert document is not None
-    assert signer is not None
+    document, signer = case.document_of(signing), case.signer_of(signing)
     if document_sha256 is not None and document_sha256.lower() != document.sha256:
         return Refused("document_mismatch", 422, told(signing))
     if consent_at is not None and not _is_plausible(consent_at, case, now):
@@ -147,9 +143,7 @@ def _checked(signing: Signing, result: str, entry: Entry) -> Seal:
 def _sign(case: SignatureCase, signing: Signing, entry: Entry, now: int) -> Moved:
     signed = signing.moved(State.SIGNED, code_until=0, door=entry.door, signed_at=now, final_at=now)
     case = case.with_signing(signed)
-    signer, document = case.signer(signing.signer), case.document(signing.document)
-    assert signer is not None
-    assert document is not None
+    signer, document = case.signer_of(signing), case.document_of(signing)
     body: dict[str, Json] = {
         "signing": signed.id,
         "signer": signer.id,
@@ -220,6 +214,13 @@ def reset(case: SignatureCase, signing: Signing, reason: str) -> Moved | Refused
 def expire(case: SignatureCase, now: int) -> Moved:
     """The request's time is over: what was not signed expires."""
     return _end(case, RequestState.EXPIRED, now)
+
+
+def unless_over(case: SignatureCase, now: int) -> Moved | Refused | None:
+    """Return the refusal of a request that is over, or that ends now because its time has passed."""
+    if case.is_open and now >= case.expires_at:
+        return replace(expire(case, now), answer=Answer("expired", 410, {"request_id": case.id}))
+    return refuse_over(case)
 
 
 def cancel(case: SignatureCase, reason: str, now: int) -> Moved:

@@ -76,8 +76,7 @@ def about_signer(case: SignatureCase, signer: Signer, what: str, **data: Json) -
 
 def about_signing(case: SignatureCase, signing: Signing, what: str, **data: Json) -> Notify:
     """Return an event about a signing, as it stands in this value."""
-    signer = case.signer(signing.signer)
-    assert signer is not None
+    signer = case.signer_of(signing)
     more: dict[str, Json] = {
         "signing_id": signing.id,
         "document_id": signing.document,
@@ -188,8 +187,7 @@ def view(case: SignatureCase, now: int) -> dict[str, Json]:
 def view_signing(case: SignatureCase, signing: Signing, now: int) -> dict[str, Json]:
     """Return what a GET shows of a signing."""
     over = case.is_open and now >= case.expires_at and signing.is_open
-    signer = case.signer(signing.signer)
-    assert signer is not None
+    signer = case.signer_of(signing)
     may_sign = signing.is_open and not over and signing.state is not State.BLOCKED
     return {
         "id": signing.id,

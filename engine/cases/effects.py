@@ -109,7 +109,7 @@ class Effects:
             created_at=now,
             expires_at=send.expires_at,
             template=pinned,
-            params=json.dumps({**send.params, "slots": list(send.slots)}, ensure_ascii=False, separators=(",", ":")),
+            params=kept({**send.params, "slots": list(send.slots)}),
             seed=seed,
             number_unverified=int(there.number_unverified),
         )

@@ -37,6 +37,10 @@ class Wakes:
     bells: Bells = field(default_factory=list)
     on_air: list[str] = field(default_factory=list)  # messages to ask the operator to cancel
 
+    def outcome(self, code: str, body: Mapping[str, Any], secret: frozenset[str] = frozenset()) -> Outcome:
+        """Return what a call came to, with all that was gathered."""
+        return Outcome(code, body, tuple(self.queued), tuple(self.bells), secret, tuple(self.on_air))
+
 
 def public(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts as the API shows them: instants (`…_at`, `…_until`) in RFC 3339, everything else as it is."""

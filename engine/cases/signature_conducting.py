@@ -13,9 +13,10 @@ from typing import Any, Final, NamedTuple
 from engine.cases import casebook, signing_rows
 from engine.cases.casebook import Budget, CaseRow
 from engine.cases.effects import Destination, Effects, kept
+from engine.cases.entering import code_of
 from engine.cases.outcomes import Wakes, public
 from engine.clock import Clock
-from engine.codes import CodeSeed, derive, draw
+from engine.codes import CodeSeed, draw
 from engine.errors import NotAllowed
 from engine.events import NewEvent, record
 from engine.evidence.sealing import NewEntry, Sealer
@@ -24,6 +25,7 @@ from engine.store.transaction import Tx
 from workflows.base import CancelSends, Effect, Seal, Send, Step
 from workflows.signature import WORKFLOW
 from workflows.signature_case import (
+    CODE_LENGTH,
     Mode,
     RequestState,
     SignatureCase,
@@ -33,7 +35,6 @@ from workflows.signature_case import (
     load_signing,
 )
 
-_CODE_LENGTH: Final = 6
 _OLD_SEEDS_MOST: Final = 10
 _SLOT: Final = "0CODE0SLOT"  # what stands for the code while a text is kept; no code of digits looks like it
 _PERSONAL: Final = {"signer.declared", "signer.changed"}
@@ -201,7 +202,7 @@ class SignatureConductor:
             generation=signing.generation,
             nonce=self._nonce(),
             digest=self._binding(held, signing),
-            length=_CODE_LENGTH,
+            length=CODE_LENGTH,
             alphabet="digits",
         )
         seed, _ = draw(seed, self.keyring.code_key(kid), self._nonce, taken=taken)
@@ -210,9 +211,7 @@ class SignatureConductor:
 
     def _binding(self, held: Held, signing: Signing) -> str:
         """Return the digest of what a code is for: one document's content, one consent, one person at one number."""
-        document, signer = held.case.document(signing.document), held.case.signer(signing.signer)
-        assert document is not None
-        assert signer is not None
+        document, signer = held.case.document_of(signing), held.case.signer_of(signing)
         bound = [document.id, document.sha256, signer.id, signer.consent.sha256, held.people[signer.id].phone]
         return self.keyring.fingerprint("signing", kept(bound))
 
@@ -282,12 +281,6 @@ class SignatureConductor:
             if seal.kind in _PERSONAL:
                 private |= {"phone": person.phone, "name": person.name, "email": person.email}
         return NewEntry(seal.kind, public(seal.body), private, subject_fp, seal.stated)
-
-
-def code_of(keyring: KeyRing, stored: str) -> str:
-    """Return the code of a stored seed."""
-    seed = CodeSeed.from_json(stored)
-    return derive(seed, keyring.code_key(seed.kid))
 
 
 def may_be_entered(row: signing_rows.Row, now: int) -> bool:

@@ -14,9 +14,10 @@ from sqlalchemy import bindparam, select
 
 from engine.cases import casebook, signing_rows
 from engine.cases.conducting import load_day
+from engine.cases.entering import code_of
 from engine.cases.outcomes import Wakes
-from engine.cases.signature_conducting import Held, code_of, may_be_entered
-from engine.cases.signatures import Signatures
+from engine.cases.signature_conducting import Held, may_be_entered
+from engine.cases.signatures import Signatures, codes_of_day
 from engine.clock import to_rfc3339
 from engine.codes import equal
 from engine.evidence.sealing import NewEntry
@@ -29,11 +30,10 @@ from workflows.base import Refused, Step, Verdict
 from workflows.matching import candidates
 from workflows.reply_words import Meaning, denies, meaning_of
 from workflows.signature import Spent
-from workflows.signature_case import Facts, Mode, SignatureCase, State
+from workflows.signature_case import CODE_LENGTH, Facts, Mode, SignatureCase, State
 from workflows.signature_events import CodeReplied, Event, Said, TextReplied
 
 _ENGINE: Final = "engine"
-_CODE_LENGTH: Final = 6
 
 
 class Claimed(NamedTuple):
@@ -62,7 +62,7 @@ class SignatureReplies:
         listeners = self._listeners(tx, reply)
         if not listeners:
             return None
-        found = candidates(reply.text, {_CODE_LENGTH})
+        found = candidates(reply.text, {CODE_LENGTH})
         if not found:
             return self._words(tx, reply, listeners, now, wakes)
         latest = max(listeners, key=lambda one: (one.row.final_at is None, one.row.id)).row
@@ -165,7 +165,7 @@ class SignatureReplies:
         now: int,
         wakes: Wakes,
     ) -> Claimed:
-        budget = casebook.Budget(row.application_id, "*signature", row.phone_fp, "*day")
+        budget = codes_of_day(row.application_id, row.phone_fp)
         pending = sum(one.row.final_at is None for one in listeners)
         facts = Facts(load_day(casebook.allowance(tx, budget, now)), pending)
         event = TextReplied(row.signer_id, reply.id, said, row.id)
@@ -210,9 +210,8 @@ class SignatureReplies:
         case = held.case
         if isinstance(event, CodeReplied):
             signing = case.signing(event.signing_id)
-            signer = None if signing is None else case.signer(signing.signer)
             assert signing is not None
-            assert signer is not None
+            signer = case.signer_of(signing)
             if signer.mode is not Mode.REPLY:
                 event = TextReplied(signer.id, event.reply_id, Said.NOT_BY_SMS, signing.id)
             else:
@@ -231,7 +230,7 @@ class SignatureReplies:
     ) -> NewEntry:
         """Return the entry of a reply; what it says opens once every signing is closed whose code is in it."""
         keyring = self.signatures.conductor.keyring
-        found = candidates(reply.text, {_CODE_LENGTH})
+        found = candidates(reply.text, {CODE_LENGTH})
         guard = [one.row.id for one in listeners if set(one.codes) & set(found)]
         parts = tx.all(_PARTS, reply=reply.id)
         body = {

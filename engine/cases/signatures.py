@@ -6,25 +6,24 @@ happen under the lock of the request's case, the attempt first. Routes of the AP
 """
 
 import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
 from engine.cases.conducting import day_budget, load_day
+from engine.cases.entering import verdict_on
 from engine.cases.outcomes import Outcome, Wakes, public
-from engine.cases.signature_conducting import Held, Person, SignatureConductor, code_of
-from engine.codes import equal, normalise
+from engine.cases.signature_conducting import Held, Person, SignatureConductor
 from engine.phones import mask
 from engine.store.transaction import Tx
 from engine.transit.classes import Lane
 from engine.transit.routing import NoRoute
 from workflows import signature
-from workflows.base import Canceled, Refused, Step, Verdict
+from workflows.base import Canceled, Refused, Step
 from workflows.signature import WORKFLOW, Request, Spent, signings_needed
-from workflows.signature_case import Consent, Document, Facts, Mode, Role, SignatureCase, Signer
+from workflows.signature_case import CODE_LENGTH, Consent, Document, Facts, Mode, Role, SignatureCase, Signer
 from workflows.signature_events import (
     DeclineAsked,
     DocumentChanged,
@@ -34,11 +33,10 @@ from workflows.signature_events import (
     SignAsked,
     SignerChanged,
 )
-from workflows.wording import LANGUAGES, Templates, language_of, template_path
+from workflows.wording import LANGUAGES, language_of, template_path
 
 NOT_FOUND: Final = Outcome("not_found")
 _REFUSAL: Final = 400
-_CODE_LENGTH: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +111,6 @@ class Signatures:
     """The store functions of signature requests."""
 
     conductor: SignatureConductor
-    templates: Templates
 
     def create(self, tx: Tx, application_id: str, actor: str, request: CreateRequest, now: int) -> Outcome:
         """Create a request; its signers are told, or sent their codes, in the same transaction."""
@@ -199,7 +196,10 @@ class Signatures:
             return Outcome(spent.code, public(spent.facts))
         decided: Step[SignatureCase] | Refused
         if isinstance(spent, Spent):
-            verdict = self.verdict(held, signing_id, entry)
+            row = held.rows[signing_id]
+            verdict = verdict_on(
+                entry, self.conductor.keyring, row.seed, row.old_seeds, alphabet="digits", length=CODE_LENGTH
+            )
             signed = SignAsked(signing_id, verdict, stated.consent_at, stated.ip, stated.user_agent)
             decided = signature.step(spent.case, signed, Facts(), now)
         else:
@@ -268,18 +268,6 @@ class Signatures:
         row = casebook.case_of(tx, application_id, request_id, workflow=WORKFLOW, lock=False)
         return None if row is None else timeline.of_case(tx, row)
 
-    def verdict(self, held: Held, signing_id: str, entry: str) -> Verdict:
-        """Compare an entry with the present code and with earlier ones; always the same comparisons."""
-        typed = normalise(entry, "digits", _CODE_LENGTH)
-        if typed is None:
-            return Verdict.BAD_FORMAT
-        row, keyring = held.rows[signing_id], self.conductor.keyring
-        right = row.seed is not None and equal(typed, code_of(keyring, row.seed))
-        old = [equal(typed, code_of(keyring, seed)) for seed in json.loads(row.old_seeds)]
-        if right:
-            return Verdict.RIGHT
-        return Verdict.SUPERSEDED if any(old) else Verdict.WRONG
-
     # Deciding.
 
     def _step(
@@ -292,7 +280,7 @@ class Signatures:
         signing = held.case.signing(signing_id)
         budget: Budget | None = None
         if signing is not None:
-            budget = self.day_budget(held, signing.signer)
+            budget = codes_of_day(application_id, held.rows[signing_id].phone_fp)
             facts = Facts(load_day(casebook.allowance(tx, budget, now)))
         return self._decide(tx, held, event, facts, actor, now, budget)
 
@@ -307,11 +295,6 @@ class Signatures:
         if decided.day is not None and budget is not None:
             casebook.store_allowance(tx, budget, decided.day.dump(), now)
         return self._told(held, decided, now, wakes)
-
-    def day_budget(self, held: Held, signer_id: str) -> Budget:
-        """Return the budget of a day's codes to a signer's number, within the application."""
-        phone_fp = self.conductor.keyring.fingerprint("phone", held.people[signer_id].phone)
-        return day_budget(Budget(held.row.application_id, "", phone_fp, ""))._replace(profile="*signature")
 
     def _load(self, tx: Tx, application_id: str, request_id: str) -> Held | None:
         row = casebook.case_of(tx, application_id, request_id, workflow=WORKFLOW)
@@ -333,9 +316,9 @@ class Signatures:
             version, text = asked.consent
         else:
             step = "consent" if asked.mode == Mode.REPLY else "consent_page"
-            path = template_path(WORKFLOW, step, language)
-            version = f"sceau-{step}-{language}-{self.templates.hash_of(path)[:8]}"
-            text = self.templates.render(path, {})
+            path, templates = template_path(WORKFLOW, step, language), self.conductor.effects.templates
+            version = f"sceau-{step}-{language}-{templates.hash_of(path)[:8]}"
+            text = templates.render(path, {})
         return Consent(version, text, hashlib.sha256(text.encode()).hexdigest())
 
     # Telling.
@@ -350,8 +333,11 @@ class Signatures:
     def _told(self, held: Held, decided: Step[SignatureCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        queued, bells, on_air = tuple(wakes.queued), tuple(wakes.bells), tuple(wakes.on_air)
         if answer.status >= _REFUSAL:
-            told: Mapping[str, Any] = {"request_id": held.row.id, **public(answer.facts)}
-            return Outcome(answer.code, told, queued, bells, on_air=on_air)
-        return Outcome(answer.code, self._view(held, now), queued, bells, on_air=on_air)
+            return wakes.outcome(answer.code, {"request_id": held.row.id, **public(answer.facts)})
+        return wakes.outcome(answer.code, self._view(held, now))
+
+
+def codes_of_day(application_id: str, phone_fp: str) -> Budget:
+    """Return the budget of a day's codes to a signer's number, within the application."""
+    return day_budget(Budget(application_id, "", phone_fp, ""))._replace(profile="*signature")

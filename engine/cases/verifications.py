@@ -15,9 +15,10 @@ from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
 from engine.cases.conducting import Conductor, Held, day_budget, load_day, load_window
 from engine.cases.effects import Destination
+from engine.cases.entering import code_of, verdict_on
 from engine.cases.outcomes import Outcome, Wakes, public
 from engine.cases.profiles import Profiles
-from engine.codes import CodeSeed, derive, equal, normalise, spell
+from engine.codes import equal, spell
 from engine.phones import mask
 from engine.store.transaction import Tx
 from engine.transit.classes import Lane
@@ -222,19 +223,14 @@ class Verifications:
         return self._told(held, decided, facts, now, wakes)
 
     def _verdict(self, held: Held, entry: str) -> Verdict:
-        """Compare what was typed with the present code and with superseded ones; always the same comparisons."""
-        typed = normalise(entry, held.code_alphabet, held.code_length)
-        if typed is None:
-            return Verdict.BAD_FORMAT
-        right = held.row.seed is not None and equal(typed, self._code(held.row.seed))
-        old = [equal(typed, self._code(seed)) for seed in json.loads(held.row.old_seeds)]
-        if right:
-            return Verdict.RIGHT
-        return Verdict.SUPERSEDED if any(old) else Verdict.WRONG
-
-    def _code(self, stored: str) -> str:
-        seed = CodeSeed.from_json(stored)
-        return derive(seed, self.conductor.keyring.code_key(seed.kid))
+        return verdict_on(
+            entry,
+            self.conductor.keyring,
+            held.row.seed,
+            held.row.old_seeds,
+            alphabet=held.code_alphabet,
+            length=held.code_length,
+        )
 
     def _compare_binding(self, case: VerificationCase, repeated: Mapping[str, str] | None) -> Binding:
         if not case.binding:
@@ -258,16 +254,16 @@ class Verifications:
         assert answer is not None
         if answer.status >= _REFUSAL:
             told = {"verification_id": held.row.id, **public(answer.facts)}
-            return Outcome(answer.code, told, tuple(wakes.queued), tuple(wakes.bells), on_air=tuple(wakes.on_air))
+            return wakes.outcome(answer.code, told)
         after = Facts(facts.profile, decided.window or facts.window, decided.day or facts.day)
         body = {**public(verify.view(held.case, after, now)), **public(answer.facts)}
         body.pop("verification_id", None)
         secret: frozenset[str] = frozenset()
         if answer.code == "voice_code":
             assert held.row.seed is not None
-            body["spoken_code"] = spell(self._code(held.row.seed), held.case.language)
+            body["spoken_code"] = spell(code_of(self.conductor.keyring, held.row.seed), held.case.language)
             secret = frozenset({"spoken_code"})
-        return Outcome(answer.code, body, tuple(wakes.queued), tuple(wakes.bells), secret, tuple(wakes.on_air))
+        return wakes.outcome(answer.code, body, secret)
 
     def _checked(
         self, tx: Tx, held: Held, decided: Moved, facts: Facts, now: int, wakes: Wakes, *, spent: bool = False
@@ -280,7 +276,7 @@ class Verifications:
         if answer.code == "approved" and isinstance(decided, Step):
             after = Facts(facts.profile, decided.window or facts.window, facts.day)
             told = public(verify.view(held.case, after, now))
-        return Outcome(answer.code, told, tuple(wakes.queued), tuple(wakes.bells), on_air=tuple(wakes.on_air))
+        return wakes.outcome(answer.code, told)
 
     def _view(self, tx: Tx, row: CaseRow, now: int) -> dict[str, Any]:
         budget = Budget(row.application_id, row.profile, row.phone_fp, row.purpose)
