@@ -4,7 +4,7 @@ Store functions. Replies bring the words, `engine.transit.claiming` asks at the 
 codes and answers to replies are exempt (`engine.transit.classes`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, literal_column, select
 
 from engine.clock import Clock
 from engine.keyring import KeyRing
-from engine.store.statements import Statement, column_kinds, insert, insert_new
+from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables_signing import ConsentEntry, OptOut
 from engine.store.transaction import Tx
 
@@ -39,12 +39,12 @@ class Consent:
     clock: Clock
     keyring: KeyRing
 
-    def opt_out(self, tx: Tx, said: Said, now: int) -> bool:
-        """Record an opt-out; return whether it is news, so that it is confirmed once."""
+    def opt_out(self, tx: Tx, said: Said, now: int) -> None:
+        """Record an opt-out; one that stands already goes on standing."""
         entry_id = self._record(tx, said, "opt_out", now)
         phone_fp = self.keyring.fingerprint("phone", said.phone)
         row = (said.application_id, phone_fp, said.sender, "all", entry_id, now)
-        return tx.batch(_INSERT_OPT_OUT, [row]) > 0
+        tx.batch(_INSERT_OPT_OUT, [row])
 
     def opt_in(self, tx: Tx, said: Said, now: int) -> None:
         """Record an opt-in, which ends the opt-outs of this sender and of all."""
@@ -52,19 +52,20 @@ class Consent:
         phone_fp = self.keyring.fingerprint("phone", said.phone)
         tx.run(_END, application=said.application_id, phone=phone_fp, sender=said.sender)
 
-    def silenced(self, tx: Tx, application_id: str, recipients: Mapping[str, tuple[str, str]]) -> set[str]:
-        """Return which messages must not leave: `recipients` is message id → (number, sender)."""
+    def silenced(self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]]) -> set[str]:
+        """Return which messages must not leave: of (message, number, sender) each. Nothing is taken from `asked` while
+        the application has no opt-out at all.
+        """
         if tx.one(_ANY, application=application_id) is None:
             return set()
-        found: set[str] = set()
-        for message_id, (phone, sender) in recipients.items():
-            phone_fp = self.keyring.fingerprint("phone", phone)
-            if any(row[0] in {EVERY_SENDER, sender} for row in self._standing(tx, application_id, phone_fp)):
-                found.add(message_id)
-        return found
-
-    def _standing(self, tx: Tx, application_id: str, phone_fp: str) -> Sequence[Any]:
-        return tx.all(_STANDING, application=application_id, phone=phone_fp)
+        messages = [(key, self.keyring.fingerprint("phone", phone), sender) for key, phone, sender in asked]
+        phones = sorted({(application_id, phone_fp) for _, phone_fp, _ in messages})
+        standing = {(phone_fp, sender) for phone_fp, sender in tx.joined(_STANDING, phones)} if phones else set()
+        return {
+            key
+            for key, phone_fp, sender in messages
+            if (phone_fp, EVERY_SENDER) in standing or (phone_fp, sender) in standing
+        }
 
     def _record(self, tx: Tx, said: Said, kind: str, now: int) -> str:
         entry_id = self.clock.new_id("con")
@@ -87,11 +88,16 @@ class Consent:
 _opt_out: Any = OptOut.__table__  # type: ignore[attr-defined]
 _INSERT_ENTRY: Final = insert(ConsentEntry, column_kinds(ConsentEntry))
 _INSERT_OPT_OUT: Final = insert_new(OptOut, column_kinds(OptOut))
-_STANDING: Final = Statement(
-    lambda _: select(_opt_out.c.our_number).where(
-        _opt_out.c.application_id == bindparam("application"), _opt_out.c.phone_fp == bindparam("phone")
+
+
+def _build_standing(dialect: Dialect) -> Any:
+    given = dialect.given(application_id=str, phone_fp=str)
+    return select(_opt_out.c.phone_fp, _opt_out.c.our_number).join(
+        given, (given.c.application_id == _opt_out.c.application_id) & (given.c.phone_fp == _opt_out.c.phone_fp)
     )
-)
+
+
+_STANDING: Final = Statement(_build_standing)
 _ANY: Final = Statement(
     lambda _: (
         select(literal_column("1"))

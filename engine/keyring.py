@@ -18,6 +18,7 @@ from typing import Any, Final, Self
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.errors import SettingsError, Tampered, UnknownKey
 from engine.private_files import read_private, replace_private, write_private
@@ -138,6 +139,13 @@ class KeyRing:
         """Return the public evidence keys by id, old ones included."""
         return {
             kid: Ed25519PrivateKey.from_private_bytes(seed).public_key() for kid, seed in self.evidence_keys.items()
+        }
+
+    def public_pems(self) -> dict[str, str]:
+        """Return the same keys as PEM text, as they are handed to whoever verifies."""
+        return {
+            kid: key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+            for kid, key in self.public_keys().items()
         }
 
     def salt(self, facts: str) -> bytes:

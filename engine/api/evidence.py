@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import trio
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.responses import Response
 
 from engine.api import paging
@@ -16,7 +15,7 @@ from engine.api.problems import Refused
 from engine.api.types import OpenShown, Shown, as_json
 from engine.apikeys import Scope
 from engine.evidence import exporting
-from engine.evidence.bundle import Gathered
+from engine.evidence.bundle import Gathered, collect
 from engine.evidence.exporting import Exporter, ExportFailed
 
 routes = Routes("evidence")
@@ -62,8 +61,7 @@ class KeysShown(Shown):
 @routes.get(f"{_PATH}/evidence", needs=(Scope.EVIDENCE_READ,), shows=EvidenceShown)
 async def read_evidence(call: Calling, request_id: str) -> Response:
     """Read the evidence as it stands; codes and answers are opened once their signings are closed."""
-    gathered, _language = await _gathered(call, request_id)
-    return call.shown(as_json(gathered.as_json()))
+    return call.shown(as_json((await _gathered(call, request_id)).as_json()))
 
 
 @routes.get(f"{_PATH}/evidence.zip", needs=(Scope.EVIDENCE_READ,), shows=Any, refuses=("export_failed",))
@@ -92,30 +90,22 @@ async def list_roots(call: Calling, limit: paging.Limit = 50, cursor: paging.Cur
 @routes.get("/v1/evidence/keys", needs=(Scope.EVIDENCE_READ,), shows=KeysShown)
 async def list_evidence_keys(call: Calling) -> Response:
     """List the public keys under which evidence is signed, old ones included."""
-    keys = {
-        kid: key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-        for kid, key in call.context.keyring.public_keys().items()
-    }
-    return call.shown(as_json({"keys": keys}))
+    return call.shown(as_json({"keys": call.context.keyring.public_pems()}))
 
 
 def _exporter(call: Call) -> Exporter:
     return Exporter(call.context.keyring, call.context.clock)
 
 
-async def _gathered(call: Call, request_id: str) -> tuple[Gathered, str]:
-    exporter = _exporter(call)
-    found: tuple[Gathered, str] | None = await call.read(
-        lambda tx: exporter.gather(tx, call.application_id, request_id)
-    )
+async def _gathered(call: Call, request_id: str) -> Gathered:
+    keyring = call.context.keyring
+    found: Gathered | None = await call.read(lambda tx: collect(tx, call.application_id, request_id, keyring))
     if found is None:
         raise Refused("not_found")
     return found
 
 
-async def _export(
-    make: Callable[[tuple[Gathered, str]], bytes], found: tuple[Gathered, str], media_type: str, name: str
-) -> Response:
+async def _export(make: Callable[[Gathered], bytes], found: Gathered, media_type: str, name: str) -> Response:
     try:
         made = await trio.to_thread.run_sync(make, found, limiter=_AT_ONCE)
     except ExportFailed:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from engine.api import paging
 from engine.api.accepting import destination
 from engine.api.endpoint import Call, Calling, Routes
+from engine.api.idempotency import Answer
 from engine.api.messages import Timeline
 from engine.api.problems import NUMBERS, ROUTING, Refused
 from engine.api.signature_bodies import (
@@ -74,10 +75,7 @@ async def create_signature_request(call: Calling, body: RequestBody) -> Response
         reference=body.reference or "",
         sender=body.sender,
     )
-    case = call.context.signatures
-    return await _change(
-        call, lambda tx: case.create(tx, call.application_id, call.caller.actor, request, call.now), created=201
-    )
+    return await _change(call, call.context.signatures.create, request, created=201)
 
 
 @routes.get("/v1/signature-requests", needs=(Scope.SIGN_READ,), shows=RequestPage)
@@ -117,12 +115,7 @@ async def read_signature_timeline(call: Calling, request_id: str) -> Response:
 )
 async def send_signing_code(call: Calling, request_id: str, signing_id: str) -> Response:
     """Send the code of a signing: the same within its life, else a new one that voids the old."""
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.send(tx, call.application_id, request_id, signing_id, call.caller.actor, call.now),
-        sent=200,
-    )
+    return await _change(call, call.context.signatures.send, request_id, signing_id, sent=200)
 
 
 @routes.post(
@@ -137,27 +130,13 @@ async def send_signing_code(call: Calling, request_id: str, signing_id: str) -> 
 async def sign_document(call: Calling, request_id: str, signing_id: str, body: SignBody) -> Response:
     """Sign with a code typed on your page; an attempt is spent before anything is compared."""
     stated = Statement(body.document_sha256, _instant(body.consent_at, "consent_at"), body.ip, body.user_agent)
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.sign(
-            tx, call.application_id, request_id, signing_id, body.code, stated, call.caller.actor, call.now
-        ),
-        signed=200,
-    )
+    return await _change(call, call.context.signatures.sign, request_id, signing_id, body.code, stated, signed=200)
 
 
 @routes.post(f"{_SIGNING_PATH}/decline", needs=(Scope.SIGN_SIGN,), answers={200: RequestShown}, refuses=_SIGNING)
 async def decline_document(call: Calling, request_id: str, signing_id: str, body: ReasonBody) -> Response:
     """Decline to sign a document: the request is over."""
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.decline(
-            tx, call.application_id, request_id, signing_id, body.reason, call.caller.actor, call.now
-        ),
-        declined=200,
-    )
+    return await _change(call, call.context.signatures.decline, request_id, signing_id, body.reason, declined=200)
 
 
 @routes.post(
@@ -168,23 +147,13 @@ async def decline_document(call: Calling, request_id: str, signing_id: str, body
 )
 async def reset_signing(call: Calling, request_id: str, signing_id: str, body: ReasonBody) -> Response:
     """Let a blocked signing go on, three times at most; audited."""
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.reset(
-            tx, call.application_id, request_id, signing_id, body.reason, call.caller.actor, call.now
-        ),
-        reset=200,
-    )
+    return await _change(call, call.context.signatures.reset, request_id, signing_id, body.reason, reset=200)
 
 
 @routes.post(f"{_PATH}/cancel", needs=(Scope.SIGN_REQUEST,), answers={200: RequestShown}, refuses=_OVER)
 async def cancel_signature_request(call: Calling, request_id: str) -> Response:
     """Give a request up; its codes sign nothing any more."""
-    case = call.context.signatures
-    return await _change(
-        call, lambda tx: case.cancel(tx, call.application_id, request_id, call.caller.actor, call.now), canceled=200
-    )
+    return await _change(call, call.context.signatures.cancel, request_id, canceled=200)
 
 
 @routes.patch(
@@ -197,12 +166,7 @@ async def change_signer(call: Calling, request_id: str, signer_id: str, body: Si
     """Give a signer another number: pending codes are void, and they are told anew; audited."""
     phone = destination(body.phone, body.region)
     to = ChangedNumber(phone.e164, phone.country, _network(call, phone.e164), not phone.valid)
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.change_signer(tx, call.application_id, request_id, signer_id, to, call.caller.actor, call.now),
-        changed=200,
-    )
+    return await _change(call, call.context.signatures.change_signer, request_id, signer_id, to, changed=200)
 
 
 @routes.put(
@@ -214,12 +178,7 @@ async def change_signer(call: Calling, request_id: str, signer_id: str, body: Si
 async def change_document(call: Calling, request_id: str, document_id: str, body: DocumentChange) -> Response:
     """Declare another content of a document: pending codes for the old one are void."""
     change = changed_document(document_id, body.sha256)
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.change_document(tx, call.application_id, request_id, change, call.caller.actor, call.now),
-        changed=200,
-    )
+    return await _change(call, call.context.signatures.change_document, request_id, change, changed=200)
 
 
 @routes.put(
@@ -235,16 +194,17 @@ async def upload_document(call: Calling, request_id: str, document_id: str) -> R
         digest.update(octets)
         size += len(octets)
     change = changed_document(document_id, digest.hexdigest(), uploaded=True, size=size)
-    case = call.context.signatures
-    return await _change(
-        call,
-        lambda tx: case.change_document(tx, call.application_id, request_id, change, call.caller.actor, call.now),
-        changed=200,
-    )
+    return await _change(call, call.context.signatures.change_document, request_id, change, changed=200)
 
 
-async def _change(call: Call, run: Callable[[Tx], Outcome], **successes: int) -> Response:
-    return await call.change(lambda tx: answer(run(tx), call.now, **successes), urgent=True)
+async def _change(call: Call, run: Callable[..., Outcome], *given: Any, **successes: int) -> Response:
+    """Run a store function of signature requests for the caller; `successes` are its codes with their HTTP status."""
+
+    def job(tx: Tx) -> Answer:
+        outcome = run(tx, call.application_id, *given, call.caller.actor, call.now)
+        return answer(outcome, call.now, **successes)
+
+    return await call.change(job, urgent=True)
 
 
 def _signer(call: Call, body: SignerBody) -> AskedSigner:

@@ -112,7 +112,7 @@ class Signatures:
 
     conductor: SignatureConductor
 
-    def create(self, tx: Tx, application_id: str, actor: str, request: CreateRequest, now: int) -> Outcome:
+    def create(self, tx: Tx, application_id: str, request: CreateRequest, actor: str, now: int) -> Outcome:
         """Create a request; its signers are told, or sent their codes, in the same transaction."""
         new_id = self.conductor.clock.new_id
         signers: list[Signer] = []

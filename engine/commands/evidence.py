@@ -44,10 +44,8 @@ def verify(
 @app.command()
 def keys(file: SettingsFile = None) -> None:
     """Print the public keys of the installation, PEM: give them to whoever is to verify."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    for key in _ring(file).public_keys().values():
-        typer.echo(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(), nl=False)
+    for key in _ring(file).public_pems().values():
+        typer.echo(key, nl=False)
 
 
 @app.command()
@@ -58,17 +56,17 @@ def export(
 ) -> None:
     """Write the bundle of a signature request; a file that is there is not replaced."""
     from engine.clock import SystemClock
+    from engine.evidence.bundle import collect, owner
     from engine.evidence.exporting import Exporter
 
-    rows = Rows.of(file)
-    exporter = Exporter(_ring(file), SystemClock())
-    application_id = rows.read(lambda tx: exporter.owner(tx, request_id))
-    found = None if application_id is None else rows.read(lambda tx: exporter.gather(tx, application_id, request_id))
+    rows, ring = Rows.of(file), _ring(file)
+    application_id = rows.read(lambda tx: owner(tx, request_id))
+    found = None if application_id is None else rows.read(lambda tx: collect(tx, application_id, request_id, ring))
     if found is None:
         raise Conflict("there is no evidence of such a request")
     try:
         with to.open("xb") as target:
-            target.write(exporter.bundle(found))
+            target.write(Exporter(ring, SystemClock()).bundle(found))
     except FileExistsError:
         raise Conflict(f"{to} is there already") from None
     typer.echo(f"wrote {to}")

@@ -48,10 +48,12 @@ class Retention:
             self._keys(tx, now),
             self._bodies(tx, id_before("msg", now - ages.bodies_days * DAY)),
             self._events(tx, now - ages.events_days * DAY),
+        ]
+        whole = [
             tx.run(_HEAR_NO_MORE, before=now - self.listening_days * DAY),
             tx.run(_DROP_IDEMPOTENCY, before=now - ages.idempotency_hours * HOUR),
         ]
-        return Done(sum(slices), more=max(slices[:-2]) >= _MOST)
+        return Done(sum(slices) + sum(whole), more=max(slices) >= _MOST)
 
     def _drop(self, tx: Tx, find: Statement, drop: tuple[Statement, ...], before: str) -> int:
         ids = [row[0] for row in tx.all(find, before=before, most=_MOST)]

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import BigInteger, bindparam, select
 
 from engine.codes import CodeSeed, derive
 from engine.evidence.sealing import code_salt, open_value, subject_row
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
-from engine.store.tables_cases import TemplateText
+from engine.store.tables_cases import Case, TemplateText
 from engine.store.tables_evidence import (
     EvidenceChain,
     EvidenceEntry,
@@ -45,6 +44,7 @@ class Gathered:
     anchors: tuple[Mapping[str, Any], ...]
     templates: Mapping[str, str]
     closed: bool
+    language: str
 
     def as_json(self) -> dict[str, Any]:
         """Return it as `GET …/evidence` shows it: entries parsed, beside their octets' hashes."""
@@ -56,6 +56,12 @@ class Gathered:
             "openings": dict(self.openings),
             "anchors": list(self.anchors),
         }
+
+
+def owner(tx: Tx, case_id: str) -> str | None:
+    """Return the application whose case it is."""
+    row = tx.one(_OWNER, case=case_id)
+    return None if row is None else str(row[0])
 
 
 def collect(tx: Tx, application_id: str, case_id: str, keyring: KeyRing) -> Gathered | None:
@@ -76,8 +82,8 @@ def collect(tx: Tx, application_id: str, case_id: str, keyring: KeyRing) -> Gath
         if (pinned := body.get("template")) is not None and pinned not in templates:
             row = tx.one(_TEMPLATE, hash=pinned)
             templates[pinned] = "" if row is None else str(row[0])
-    anchors = tuple(_anchor(tx, application_id, *row) for row in tx.all(_LEAVES, case=case_id))
-    return Gathered(case_id, entries, openings, anchors, templates, chain[0] is not None)
+    anchors = _anchors(tx, application_id, case_id)
+    return Gathered(case_id, entries, openings, anchors, templates, chain[0] is not None, str(chain[1]))
 
 
 def _openings(
@@ -101,20 +107,28 @@ def _all_closed(tx: Tx, signings: set[str]) -> bool:
     return all((row := tx.one(_FINAL, signing=one)) is None or row[0] is not None for one in signings)
 
 
-def _anchor(tx: Tx, application_id: str, position: int, content: str) -> dict[str, Any]:
-    root = tx.one(_ROOT, application=application_id, position=position)
-    assert root is not None
-    size = int(root[0])
-    hashes = [bytes.fromhex(row[0]) for row in tx.all(_HASHES, application=application_id, size=size)]
-    return {
-        "leaf": content,
-        "position": int(position),
-        "size": size,
-        "proof": [one.hex() for one in inclusion_proof(hashes, int(position))],
-        "root": root[1],
-        "signature": root[2],
-        "key": root[3],
-    }
+def _anchors(tx: Tx, application_id: str, case_id: str) -> tuple[dict[str, Any], ...]:
+    """Return the case's leaves, each proven in the first root that covers it; the log is read once for all of them."""
+    leaves = [(int(position), content) for position, content in tx.all(_LEAVES, case=case_id)]
+    roots = [tx.one(_ROOT, application=application_id, position=position) for position, _ in leaves]
+    size = max((int(root[0]) for root in roots if root is not None), default=0)
+    hashes = [bytes.fromhex(row[0]) for row in tx.all(_HASHES, application=application_id, size=size)] if size else []
+    anchors: list[dict[str, Any]] = []
+    for (position, content), root in zip(leaves, roots, strict=True):
+        assert root is not None
+        proof = inclusion_proof(hashes[: int(root[0])], position)
+        anchors.append(
+            {
+                "leaf": content,
+                "position": position,
+                "size": int(root[0]),
+                "proof": [one.hex() for one in proof],
+                "root": root[1],
+                "signature": root[2],
+                "key": root[3],
+            }
+        )
+    return tuple(anchors)
 
 
 def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more: Mapping[str, bytes]) -> bytes:
@@ -124,8 +138,8 @@ def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more
         "openings.json": evidence.canonical({key: dict(value) for key, value in gathered.openings.items()}),
         "anchors.json": evidence.canonical([dict(one) for one in gathered.anchors]),
     }
-    for kid, public in sorted(keyring.public_keys().items()):
-        members[f"keys/{kid}.pem"] = public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    for kid, pem in sorted(keyring.public_pems().items()):
+        members[f"keys/{kid}.pem"] = pem.encode()
     for pinned, text in sorted(gathered.templates.items()):
         members[f"templates/{pinned}.txt"] = text.encode()
     members |= more
@@ -150,6 +164,7 @@ def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more
 
 # Statements.
 
+_case: Any = Case.__table__  # type: ignore[attr-defined]
 _chain: Any = EvidenceChain.__table__  # type: ignore[attr-defined]
 _entry: Any = EvidenceEntry.__table__  # type: ignore[attr-defined]
 _opening: Any = EvidenceOpening.__table__  # type: ignore[attr-defined]
@@ -160,10 +175,13 @@ _signing: Any = SigningRow.__table__  # type: ignore[attr-defined]
 _template: Any = TemplateText.__table__  # type: ignore[attr-defined]
 
 _CHAIN: Final = Statement(
-    lambda _: select(_chain.c.closed_at).where(
-        _chain.c.case_id == bindparam("case"), _chain.c.application_id == bindparam("application")
+    lambda _: (
+        select(_chain.c.closed_at, _case.c.language)
+        .join(_case, _case.c.id == _chain.c.case_id)
+        .where(_chain.c.case_id == bindparam("case"), _chain.c.application_id == bindparam("application"))
     )
 )
+_OWNER: Final = Statement(lambda _: select(_chain.c.application_id).where(_chain.c.case_id == bindparam("case")))
 _ENTRIES: Final = Statement(
     lambda _: select(_entry.c.content).where(_entry.c.case_id == bindparam("case")).order_by(_entry.c.seq)
 )

@@ -1,4 +1,4 @@
-"""Makes bundles and dossiers of a case: gathers the rows, has the PDF made by a process of its own, packs and signs.
+"""Makes bundles and dossiers of gathered evidence: has the PDF made by a process of its own, packs and signs.
 
 Routes and commands are the callers. A process that fails or takes too long raises `ExportFailed`; nothing was changed.
 """
@@ -18,10 +18,9 @@ from sqlalchemy import bindparam, select
 from engine.clock import Clock, to_rfc3339
 from engine.errors import EngineError
 from engine.evidence import verify_bundle
-from engine.evidence.bundle import Gathered, collect, pack
+from engine.evidence.bundle import Gathered, pack
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
-from engine.store.tables_cases import Case
 from engine.store.tables_evidence import EvidenceRoot
 from engine.store.transaction import Tx
 
@@ -59,31 +58,18 @@ class Exporter:
     keyring: KeyRing
     clock: Clock
 
-    def owner(self, tx: Tx, case_id: str) -> str | None:
-        """Return the application of a case."""
-        row = tx.one(_OWNER, case=case_id)
-        return None if row is None else str(row[0])
-
-    def gather(self, tx: Tx, application_id: str, case_id: str) -> tuple[Gathered, str] | None:
-        """Return a case's evidence and its language; None for a foreign id as for an unknown one."""
-        gathered = collect(tx, application_id, case_id, self.keyring)
-        row = tx.one(_LANGUAGE, case=case_id)
-        return None if gathered is None or row is None else (gathered, str(row[0]))
-
-    def bundle(self, found: tuple[Gathered, str]) -> bytes:
+    def bundle(self, gathered: Gathered) -> bytes:
         """Return the bundle; blocks while another process makes the PDF, so call it in a thread."""
-        gathered, _language = found
         more = {
-            "dossier.pdf": self.dossier(found),
+            "dossier.pdf": self.dossier(gathered),
             "README.txt": _README.format(verifier=verifier_sha256()).encode(),
         }
         made_at = to_rfc3339(self.clock.now())
         return pack(gathered, self.keyring, made_at, f"sceau {version('sceau')}", more)
 
-    def dossier(self, found: tuple[Gathered, str]) -> bytes:
+    def dossier(self, gathered: Gathered) -> bytes:
         """Return the PDF alone; blocks, and raises `ExportFailed`."""
-        gathered, language = found
-        command = [sys.executable, "-m", "engine.evidence.dossier", language]
+        command = [sys.executable, "-m", "engine.evidence.dossier", gathered.language]
         given = json.dumps(gathered.as_json()).encode()
         try:
             made = subprocess.run(command, input=given, capture_output=True, timeout=_DEADLINE_S, check=True)  # noqa: S603 - our own module
@@ -106,10 +92,7 @@ def roots(tx: Tx, application_id: str, before: int, limit: int) -> list[dict[str
     ]
 
 
-_case: Any = Case.__table__  # type: ignore[attr-defined]
 _root: Any = EvidenceRoot.__table__  # type: ignore[attr-defined]
-_OWNER: Final = Statement(lambda _: select(_case.c.application_id).where(_case.c.id == bindparam("case")))
-_LANGUAGE: Final = Statement(lambda _: select(_case.c.language).where(_case.c.id == bindparam("case")))
 _ROOTS: Final = Statement(
     lambda _: (
         select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id)

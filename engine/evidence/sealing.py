@@ -68,29 +68,27 @@ class Sealer:
         """Append entries; those of a closed chain are late ones, and have its head anchored anew."""
         if not entries:
             return
-        chain = chain_of(tx, case_id)
-        if chain is None:
-            chain = self._open(tx, application_id, case_id, now)
-        self._append(tx, chain, entries, now)
+        self._append(tx, self._chain(tx, application_id, case_id, now), entries, now)
 
     def close(self, tx: Tx, application_id: str, case_id: str, state: str, now: int) -> None:
         """Append the closing entry, which counts those before it; a closed chain stays as it is."""
-        chain = chain_of(tx, case_id)
-        if chain is None:
-            chain = self._open(tx, application_id, case_id, now)
+        chain = self._chain(tx, application_id, case_id, now)
         if chain.closed_at is None:
             closing = NewEntry(evidence.CLOSED, {"count": chain.count, "state": state})
             self._append(tx, replace(chain, closed_at=now), [closing], now, closing=True)
 
-    def _open(self, tx: Tx, application_id: str, case_id: str, now: int) -> Chain:
+    def _chain(self, tx: Tx, application_id: str, case_id: str, now: int) -> Chain:
+        """Return the head of a case's chain; a case without one is given its first entry."""
+        found = chain_of(tx, case_id)
+        if found is not None:
+            return found
         retain_until = now + self.retention_years * _YEAR_US
         chain = Chain(case_id, application_id, 0, "", None, 0, 0, retain_until, None, None)
         tx.batch(_INSERT_CHAIN, [astuple(chain)])
         opening = NewEntry("chain.opened", {"software": self.software, "clock": "system, UTC, microseconds"})
-        self._append(tx, chain, [opening], now)
-        return chain_of(tx, case_id) or chain
+        return self._append(tx, chain, [opening], now)
 
-    def _append(self, tx: Tx, chain: Chain, entries: Sequence[NewEntry], now: int, *, closing: bool = False) -> None:
+    def _append(self, tx: Tx, chain: Chain, entries: Sequence[NewEntry], now: int, *, closing: bool = False) -> Chain:
         at, seq, prev = to_rfc3339(now), chain.count, chain.head
         rows: list[tuple[Any, ...]] = []
         openings: list[tuple[Any, ...]] = []
@@ -129,6 +127,7 @@ class Sealer:
             chain_closed_at=chain.closed_at,
             chain_due=int(chain.closed_at is not None),
         )
+        return replace(chain, count=seq, head=prev)
 
     def _subject_key(self, tx: Tx, application_id: str, subject_fp: str, now: int) -> bytes:
         row = tx.one(_SUBJECT, application=application_id, subject=subject_fp)

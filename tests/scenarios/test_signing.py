@@ -52,7 +52,7 @@ class Desk:
         given = {"expires_at": self.pair.clock.now() + DAY, **more}
         signatures = self.pair.core.signatures
         outcome = await self.call(
-            lambda tx, now: signatures.create(tx, APP, "key_1", CreateRequest(asked, signers, **given), now)
+            lambda tx, now: signatures.create(tx, APP, CreateRequest(asked, signers, **given), "key_1", now)
         )
         self.request = outcome.body.get("id", "")
         return outcome
