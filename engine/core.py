@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, Final
 
+import httpx2
 import trio
 from sqlalchemy import bindparam
 
@@ -26,14 +27,16 @@ from engine.cases.signature_replying import SignatureReplies
 from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
 from engine.cases.vocabulary import Templates, load_templates
-from engine.clock import MINUTE, Clock
+from engine.clock import DAY, MINUTE, SECOND, Clock
 from engine.consent import Consent
 from engine.duties.messages import MessageDuties
 from engine.duties.retention import Retention
 from engine.duties.rounds import Done, Duty, Rounds
 from engine.evidence.anchoring import Anchoring
+from engine.evidence.authorities import TimeStampAuthority
 from engine.evidence.daily import appender
 from engine.evidence.sealing import Sealer
+from engine.evidence.stamping import Stamping, StampNotes
 from engine.keyring import KeyRing
 from engine.metrics import Metrics
 from engine.settings import Settings
@@ -72,6 +75,7 @@ class Core:
     profiles: Profiles
     pool: Pool
     rounds: Rounds
+    stamping: Stamping
     run_id: str
     ring: list[Callable[[Bells], None]] = field(default_factory=list)
 
@@ -81,6 +85,7 @@ class Core:
         async with trio.open_nursery() as nursery:
             await nursery.start(self.rounds.run)
             await nursery.start(self.pool.run)
+            nursery.start_soon(self.stamping.run)
             task_status.started()
 
     async def take_over(self) -> None:
@@ -126,8 +131,11 @@ async def open_core(
     templates: Templates | None = None,
     metrics: Metrics | None = None,
     connect: Callable[..., Any] = connector,
+    authority_transport: httpx2.AsyncBaseTransport | None = None,
 ) -> Core:
-    """Wire an engine on an open store; nothing runs yet. Tests hand in a `connect` of their own."""
+    """Wire an engine on an open store; nothing runs yet. Tests hand in a `connect` of their own, and answer for the
+    time-stamp authorities. Raises `SettingsError` for an authority without certificates.
+    """
     templates = templates or load_templates()
     metrics = metrics or Metrics.create()
     run_id = clock.new_id("run")
@@ -212,7 +220,13 @@ async def open_core(
             pool.canceling.ask(done.on_air)
         watching.duty_done(name, done)
 
-    anchoring = Anchoring(clock, keyring, appender(settings.data_dir / "evidence"))
+    authorities = tuple(TimeStampAuthority.of(one, authority_transport) for one in settings.evidence.authorities)
+    every_s = settings.evidence.anchor_every_s
+    stamping = Stamping(
+        store, clock, authorities, lambda name, result: metrics.time_stamps.labels(name, result).inc(), every_s
+    )
+    appending = appender(settings.data_dir / "evidence")
+    anchoring = Anchoring(clock, keyring, appending, stamped=bool(authorities))
 
     def heal(tx: Tx, _now: int) -> Done:
         return Done(queued=[QueueKey(*key) for key in queue.backlog(tx)])
@@ -235,7 +249,9 @@ async def open_core(
             Duty("timers", 0.5, followers.timers_due),
             Duty("backlog", 5.0, heal),
             Duty("parts", 30.0, give_up),
-            Duty("anchoring", settings.evidence.anchor_every_s, anchoring.anchor),
+            Duty("anchoring", every_s, anchoring.anchor),
+            Duty("open_heads", DAY / SECOND, anchoring.open_heads),
+            Duty("stamp_notes", every_s, StampNotes(sealer).note),
             Duty("retention", 600.0, retention.purge),
         ),
         told,
@@ -255,6 +271,7 @@ async def open_core(
         profiles=profiles,
         pool=pool,
         rounds=rounds,
+        stamping=stamping,
         run_id=run_id,
         ring=core_ring,
     )

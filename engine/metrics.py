@@ -60,6 +60,7 @@ class Metrics:
     # Cases
     verifications: Counter  # result
     signature_requests: Counter  # result
+    time_stamps: Counter  # authority, result
     checks: Counter  # result
     # Webhooks
     webhooks: Counter  # result
@@ -131,6 +132,7 @@ class Metrics:
             insecure_binds=gauge("insecure_binds", "Binds whose password travels in clear."),
             verifications=counter("verifications", "Verifications ended, by result.", "result"),
             signature_requests=counter("signature_requests", "Signature requests ended, by result.", "result"),
+            time_stamps=counter("time_stamps", "Answers of time-stamp authorities.", "authority", "result"),
             checks=counter("checks", "Checks of codes, by result.", "result"),
             webhooks=counter("webhooks", "Webhook posts, by result.", "result"),
             webhook_time=histogram("webhook_seconds", "Duration of a webhook post.", _FAST),

@@ -5,9 +5,9 @@ Values and their bounds only; `settings` puts them into the tree.
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, FilePath, IPvAnyNetwork, field_validator, model_validator
+from pydantic import Field, FilePath, IPvAnyNetwork, StringConstraints, field_validator, model_validator
 
-from engine.settings_tree import Count, Days, NamedPart, Part, Port, Seconds, Share, is_loopback
+from engine.settings_tree import ByName, Count, Days, NamedPart, Part, Port, Seconds, Share, is_loopback
 from engine.transit.classes import CLASSES
 
 KIB: Final = 1024
@@ -138,12 +138,23 @@ class Retention(Part):
     idempotency_hours: Annotated[int, Field(ge=24, le=168)] = 24
 
 
+class Authority(NamedPart):
+    """A time-stamp authority (RFC 3161): where it is asked, and the roots that must stand behind what it answers."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[!-~]{1,2000}$")]
+    ca_file: FilePath
+    timeout_s: Seconds = 15
+
+
 class Evidence(Part):
-    """How long evidence is kept, how often closed chains are anchored, how long replies are known for late ones."""
+    """How long evidence is kept, how often closed chains are anchored, who time-stamps the log, how long replies are
+    known for late ones.
+    """
 
     retention_years: Annotated[int, Field(ge=1, le=100)] = 10
     anchor_every_s: Annotated[int, Field(ge=1, le=86_400)] = 10
     listening_days: Annotated[int, Field(ge=1, le=365)] = 7
+    authorities: Annotated[tuple[Authority, ...], ByName()] = ()  # asked in this order
 
 
 class Rate(Part):

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx2
 import trio
 from sqlalchemy import bindparam, select
 
@@ -233,12 +234,14 @@ async def rig(
     dial: Callable[[Any, Simulator], OpenStream] | None = None,
     grace_s: float = 5.0,
     honest: bool = True,
+    authority: httpx2.AsyncBaseTransport | None = None,
     **changed: Any,
 ) -> AsyncIterator[Rig]:
     """Run an engine on `database` against a simulator; leave by draining both, and check the invariants.
 
     It begins when `bound` lines are bound. `world` is what a restart shares; `dial` makes a bind's stream of its own
     (settings of the bind, simulator); an operator that is not `honest` calls delivered what is not.
+    `authority` answers for the time-stamp authorities of the settings.
     """
     schedule_by(seed)
     shared = world is not None
@@ -256,7 +259,9 @@ async def rig(
         return open_stream if dial is None else dial(bind, operator)
 
     try:
-        core = await open_core(settings(**changed), store, clock, world.keyring, connect=connect)
+        core = await open_core(
+            settings(**changed), store, clock, world.keyring, connect=connect, authority_transport=authority
+        )
         # Who waits for what never comes fails in the end, instead of living for ever in no time.
         with trio.fail_after(_LONGEST_S):
             async with trio.open_nursery() as nursery:

@@ -26,7 +26,7 @@ from engine.watching import group_ended, moved, watch
 from tests.desk import Desk
 
 NOW = 1_700_000_000_000_000
-HARMLESS = {"lane", "account", "bind", "route", "state", "status", "cause", "kind", "result", "method"}
+HARMLESS = {"lane", "account", "authority", "bind", "route", "state", "status", "cause", "kind", "result", "method"}
 
 
 def lines(metrics: Metrics) -> list[str]:

@@ -37,12 +37,13 @@ class EvidenceShown(OpenShown):
 
 
 class RootShown(OpenShown):
-    """A signed root of the application's log: a posted head."""
+    """A signed root of the application's log: a posted head, and the time stamps that it has got."""
 
     size: int
     content: str
     signature: str
     key: str
+    tokens: list[dict[str, Any]]
 
 
 class RootPage(Shown):

@@ -1,7 +1,7 @@
-"""`sceau evidence`: verifies a bundle, prints the public keys that vouch for it, exports a case's bundle.
+"""`sceau evidence`: verifies a bundle, prints the verifier and the public keys, exports a case's bundle.
 
-Verifying is `engine.evidence.verify_bundle`, the program that works without Sceau, with this installation's own keys
-as those to trust unless others are named.
+Verifying is the program that works without Sceau, but for time stamps, which the library reads here; what is trusted
+are the installation's own keys and authorities, unless others are named.
 """
 
 from pathlib import Path
@@ -11,7 +11,8 @@ import typer
 
 from engine.commands.rows import Rows, SettingsFile
 from engine.errors import Conflict
-from engine.evidence import verify_bundle
+from engine.evidence import standalone, verify_bundle
+from engine.evidence.authorities import read_with_library
 from engine.keyring import KeyRing
 from engine.settings import load
 
@@ -26,19 +27,34 @@ def verify(
     trust: Annotated[
         list[Path] | None, typer.Option(help="Public keys, PEM; the installation's own if absent.")
     ] = None,
+    tsa_ca: Annotated[
+        list[Path] | None, typer.Option(help="Roots of time-stamp authorities, PEM; the settings' own if absent.")
+    ] = None,
     file: SettingsFile = None,
 ) -> None:
     """Verify a bundle: exit 0 valid, 3 unanchored, 1 broken, 2 unreadable."""
     try:
         own = [] if trust else list(_ring(file).public_keys().values())
-        keys = own + [verify_bundle.read_key(path) for path in trust or []]
-        heads = [one for path in head or [] for one in verify_bundle.read_heads(path)]
-        found = verify_bundle.verify(bundle.read_bytes(), keys, heads, [path.read_bytes() for path in document or []])
+        roots = tsa_ca or ([] if trust else [one.ca_file for one in load(file).evidence.authorities])
+        outside = verify_bundle.Outside(
+            own + [verify_bundle.read_key(path) for path in trust or []],
+            [one for path in head or [] for one in verify_bundle.read_heads(path)],
+            [path.read_bytes() for path in document or []],
+            [one for path in roots for one in verify_bundle.read_authorities(path)],
+            read_with_library,
+        )
+        found = verify_bundle.verify(bundle.read_bytes(), outside)
     except (verify_bundle.Unreadable, OSError) as error:
         typer.echo(f"cannot verify: {error}", err=True)
         raise typer.Exit(verify_bundle.UNREADABLE) from None
     typer.echo(verify_bundle.report(found), nl=False)
     raise typer.Exit(verify_bundle.EXIT.get(found.verdict, verify_bundle.BROKEN))
+
+
+@app.command()
+def verifier() -> None:
+    """Print the program that verifies bundles without Sceau; the docs and every bundle name its SHA-256."""
+    typer.echo(standalone.program(), nl=False)
 
 
 @app.command()

@@ -4,6 +4,7 @@
 members and their formats are described in docs/signing.md.
 """
 
+import base64
 import io
 import json
 import zipfile
@@ -11,9 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy import BigInteger, bindparam, literal_column, select
 
 from engine.codes import CodeSeed, derive
+from engine.evidence.anchoring import nodes_of
 from engine.evidence.sealing import code_salt, open_value, subject_row
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
@@ -29,7 +31,7 @@ from engine.store.tables_evidence import (
 from engine.store.tables_signing import SigningRow
 from engine.store.transaction import Tx
 from workflows import evidence
-from workflows.merkle import inclusion_proof
+from workflows.merkle import inclusion_proof, proof_covers
 
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # of every member: a zip's clock says nothing here
 
@@ -108,24 +110,29 @@ def _all_closed(tx: Tx, signings: set[str]) -> bool:
 
 
 def _anchors(tx: Tx, application_id: str, case_id: str) -> tuple[dict[str, Any], ...]:
-    """Return the case's leaves, each proven in the first root that covers it; the log is read once for all of them."""
+    """Return the case's leaves, each proven in the first root that was time-stamped over it, else in the first."""
     leaves = [(int(position), content) for position, content in tx.all(_LEAVES, case=case_id)]
-    roots = [tx.one(_ROOT, application=application_id, position=position) for position, _ in leaves]
-    size = max((int(root[0]) for root in roots if root is not None), default=0)
-    hashes = [bytes.fromhex(row[0]) for row in tx.all(_HASHES, application=application_id, size=size)] if size else []
+    roots = [
+        tx.one(_STAMPED_ROOT, application=application_id, position=position)
+        or tx.one(_ROOT, application=application_id, position=position)
+        for position, _ in leaves
+    ]
     anchors: list[dict[str, Any]] = []
     for (position, content), root in zip(leaves, roots, strict=True):
         assert root is not None
-        proof = inclusion_proof(hashes[: int(root[0])], position)
+        size = int(root[0])
+        wanted = [node for covered in proof_covers(position, size) for node in covered]
+        proof = inclusion_proof(nodes_of(tx, application_id, wanted), position, size)
         anchors.append(
             {
                 "leaf": content,
                 "position": position,
-                "size": int(root[0]),
+                "size": size,
                 "proof": [one.hex() for one in proof],
                 "root": root[1],
                 "signature": root[2],
                 "key": root[3],
+                "tokens": json.loads(root[4]),
             }
         )
     return tuple(anchors)
@@ -136,8 +143,10 @@ def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more
     members: dict[str, bytes] = {
         "chain.jsonl": "".join(f"{one}\n" for one in gathered.entries).encode(),
         "openings.json": evidence.canonical({key: dict(value) for key, value in gathered.openings.items()}),
-        "anchors.json": evidence.canonical([dict(one) for one in gathered.anchors]),
+        "anchors.json": evidence.canonical([{**one, "tokens": list(_tokens(one))} for one in gathered.anchors]),
     }
+    for anchor in gathered.anchors:
+        members |= _tokens(anchor)
     for kid, pem in sorted(keyring.public_pems().items()):
         members[f"keys/{kid}.pem"] = pem.encode()
     for pinned, text in sorted(gathered.templates.items()):
@@ -160,6 +169,14 @@ def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more
         for name, octets in members.items():
             archive.writestr(zipfile.ZipInfo(name, _EPOCH), octets, zipfile.ZIP_DEFLATED)
     return file.getvalue()
+
+
+def _tokens(anchor: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the members that are the time stamps of an anchor's root, as their authorities gave them."""
+    return {
+        f"tokens/{anchor['size']:08}-{stamp['authority']}.tsr": base64.b64decode(stamp["token"])
+        for stamp in anchor["tokens"]
+    }
 
 
 # Statements.
@@ -209,24 +226,22 @@ _LEAVES: Final = Statement(
         select(_leaf.c.position, _leaf.c.content).where(_leaf.c.case_id == bindparam("case")).order_by(_leaf.c.position)
     )
 )
-_ROOT: Final = Statement(
-    lambda _: (
-        select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id)
-        .where(
-            _root.c.application_id == bindparam("application"),
-            _root.c.size > bindparam("position", type_=BigInteger()),
+
+
+def _first_root(*more: Any) -> Statement:
+    return Statement(
+        lambda _: (
+            select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id, _root.c.tokens)
+            .where(
+                _root.c.application_id == bindparam("application"),
+                _root.c.size > bindparam("position", type_=BigInteger()),
+                *more,
+            )
+            .order_by(_root.c.size)
+            .limit(1)
         )
-        .order_by(_root.c.size)
-        .limit(1)
     )
-)
-_HASHES: Final = Statement(
-    lambda _: (
-        select(_leaf.c.hash)
-        .where(
-            _leaf.c.application_id == bindparam("application"),
-            _leaf.c.position < bindparam("size", type_=BigInteger()),
-        )
-        .order_by(_leaf.c.position)
-    )
-)
+
+
+_ROOT: Final = _first_root()
+_STAMPED_ROOT: Final = _first_root(_root.c.tokens != literal_column("'[]'"))

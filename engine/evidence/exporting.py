@@ -7,18 +7,15 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import lru_cache
-from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from sqlalchemy import bindparam, select
 
 from engine.clock import Clock, to_rfc3339
 from engine.errors import EngineError
-from engine.evidence import verify_bundle
 from engine.evidence.bundle import Gathered, pack
+from engine.evidence.standalone import program_sha256
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
 from engine.store.tables_evidence import EvidenceRoot
@@ -33,14 +30,16 @@ openings.json   personal values and texts whose commitments stand in the chain, 
 anchors.json    proofs that the application's log holds the head of the chain, and the log's signed roots
 keys/           the public keys of the installation: get one from its operator on another way before you trust it
 templates/      the texts of the messages' templates, by their hash
+tokens/         time stamps (RFC 3161) of the log's roots, as their authorities gave them
 dossier.pdf     the same for people
 manifest.*      the SHA-256 of every member, signed
 
 To verify it without Sceau you need Python 3.11 and the package "cryptography":
 
-    python verify_bundle.py THIS.zip --trust KEY.pem --head HEADS.jsonl
+    python verify_bundle.py THIS.zip --trust KEY.pem --head HEADS.jsonl --tsa-ca CA.pem
 
-where HEADS.jsonl are heads that somebody kept outside. The SHA-256 of verify_bundle.py is
+where HEADS.jsonl are heads that somebody kept outside, and CA.pem is the root certificate of a time-stamp authority.
+"sceau evidence verifier" prints the program. Its SHA-256 is
 {verifier}.
 """
 
@@ -62,7 +61,7 @@ class Exporter:
         """Return the bundle; blocks while another process makes the PDF, so call it in a thread."""
         more = {
             "dossier.pdf": self.dossier(gathered),
-            "README.txt": _README.format(verifier=verifier_sha256()).encode(),
+            "README.txt": _README.format(verifier=program_sha256()).encode(),
         }
         made_at = to_rfc3339(self.clock.now())
         return pack(gathered, self.keyring, made_at, f"sceau {version('sceau')}", more)
@@ -78,24 +77,19 @@ class Exporter:
         return made.stdout
 
 
-@lru_cache(maxsize=1)
-def verifier_sha256() -> str:
-    """Return the SHA-256 of the program that verifies bundles without Sceau."""
-    return sha256(Path(verify_bundle.__file__).read_bytes()).hexdigest()
-
-
 def roots(tx: Tx, application_id: str, before: int, limit: int) -> list[dict[str, Any]]:
     """Return an application's signed roots, newest first, of fewer leaves than `before`."""
+    rows = tx.all(_ROOTS, application=application_id, before=before, most=limit)
     return [
-        {"size": int(size), "content": content, "signature": signature, "key": key}
-        for size, content, signature, key in tx.all(_ROOTS, application=application_id, before=before, most=limit)
+        {"size": int(size), "content": content, "signature": signature, "key": key, "tokens": json.loads(tokens)}
+        for size, content, signature, key, tokens in rows
     ]
 
 
 _root: Any = EvidenceRoot.__table__  # type: ignore[attr-defined]
 _ROOTS: Final = Statement(
     lambda _: (
-        select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id)
+        select(_root.c.size, _root.c.content, _root.c.signature, _root.c.key_id, _root.c.tokens)
         .where(_root.c.application_id == bindparam("application"), _root.c.size < bindparam("before"))
         .order_by(_root.c.size.desc())
         .limit(bindparam("most"))

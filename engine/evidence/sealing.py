@@ -53,6 +53,8 @@ class Chain:
     retain_until: int
     hold_reason: str | None
     hold_until: int | None
+    stamped_at: int | None
+    stamp_note_due: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Sealer:
         if found is not None:
             return found
         retain_until = now + self.retention_years * _YEAR_US
-        chain = Chain(case_id, application_id, 0, "", None, 0, 0, retain_until, None, None)
+        chain = Chain(case_id, application_id, 0, "", None, 0, 0, retain_until, None, None, None, 0)
         tx.batch(_INSERT_CHAIN, [astuple(chain)])
         opening = NewEntry("chain.opened", {"software": self.software, "clock": "system, UTC, microseconds"})
         return self._append(tx, chain, [opening], now)
@@ -125,7 +127,7 @@ class Sealer:
             chain_count=seq,
             chain_head=prev,
             chain_closed_at=chain.closed_at,
-            chain_due=int(chain.closed_at is not None),
+            chain_due=int(chain.closed_at is not None or chain.anchor_due == 1),
         )
         return replace(chain, count=seq, head=prev)
 

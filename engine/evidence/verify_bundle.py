@@ -1,6 +1,6 @@
 """Verifies a bundle of evidence without Sceau: one file that needs Python 3.11 and the package `cryptography` alone.
 
-    python verify_bundle.py BUNDLE.zip --trust KEY.pem [--head HEADS.jsonl] [--document FILE]
+    python verify_bundle.py BUNDLE.zip --trust KEY.pem [--head HEADS.jsonl] [--tsa-ca CA.pem] [--document FILE]
 
 Exit status: 0 valid; 3 unanchored (consistent, but nothing outside the bundle vouches for it); 1 altered, inserted,
 removed, reordered, truncated or rewritten; 2 unreadable. Formats: docs/signing.md.
@@ -11,19 +11,22 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
-import hmac
 import io
 import json
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from cryptography.x509 import Certificate, load_pem_x509_certificates
+
+from engine.evidence.verify_chain import Broken, Finding, chain, check_openings
+from engine.evidence.verify_stamp import BadStamp, Stamp, read_stamp
 
 ROOT_LABEL: Final = b"sceau.root.1\0"
 MANIFEST_LABEL: Final = b"sceau.manifest.1\0"
@@ -32,78 +35,72 @@ BROKEN: Final = 1
 UNREADABLE: Final = 2
 _MOST_OCTETS: Final = 256 << 20
 _MOST_MEMBERS: Final = 2_000
-_ENTRY: Final = {"v", "application", "case", "seq", "prev", "at", "kind", "body", "stated"}
+
+
+Trusted = Mapping[str, Ed25519PublicKey]  # by key id
 
 
 class Unreadable(Exception):
     """It is no bundle, or no key, or too large."""
 
 
-@dataclass(slots=True)
-class Finding:
-    """The verdict, where (an entry's number or a member's name), why, and what was checked on the way."""
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What is outside the bundle: public keys to trust, posted heads, signed documents, the certificates of time-stamp
+    authorities, and what reads time stamps (another reader must come to the same verdicts).
+    """
 
-    verdict: str
-    where: str = ""
-    why: str = ""
-    checked: list[str] = field(default_factory=list)
-
-
-class _BreakError(Exception):
-    def __init__(self, verdict: str, where: object, why: str) -> None:
-        self.finding = Finding(verdict, str(where), why)
+    trust: Iterable[Ed25519PublicKey]
+    heads: Sequence[Mapping[str, str]] = ()
+    documents: Sequence[bytes] = ()
+    authorities: Sequence[Certificate] = ()
+    read_stamp: Callable[[bytes, bytes, Sequence[Certificate]], Stamp] = read_stamp
 
 
-def verify(
-    bundle: bytes,
-    trust: Iterable[Ed25519PublicKey],
-    heads: Sequence[Mapping[str, str]] = (),
-    documents: Sequence[bytes] = (),
-) -> Finding:
-    """Return what a bundle is worth, given posted heads and signed documents; raises `Unreadable` for no bundle."""
-    trusted = {hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]: key for key in trust}
+def verify(bundle: bytes, outside: Outside) -> Finding:
+    """Return what a bundle is worth, given what is outside; raises `Unreadable` for what is no bundle."""
+    trusted = {hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]: key for key in outside.trust}
     checked: list[str] = []
     try:
-        finding = _verify(_members(bundle), trusted, heads, documents, checked)
-    except _BreakError as broken:
+        finding = _verify(_members(bundle), outside, trusted, checked)
+    except Broken as broken:
         finding = broken.finding
     finding.checked = checked
     return finding
 
 
-def _verify(
-    members: Mapping[str, bytes],
-    trusted: Mapping[str, Ed25519PublicKey],
-    heads: Sequence[Mapping[str, str]],
-    documents: Sequence[bytes],
-    checked: list[str],
-) -> Finding:
+def _verify(members: Mapping[str, bytes], outside: Outside, trusted: Trusted, checked: list[str]) -> Finding:
     for name in ("chain.jsonl", "anchors.json", "openings.json", "manifest.json", "manifest.sig"):
         if name not in members:
-            raise _BreakError("altered", name, "the member is missing")
+            raise Broken("altered", name, "the member is missing")
     *contents, rest = members["chain.jsonl"].split(b"\n")
     if rest:
-        raise _BreakError("truncated", len(contents), "the last entry is cut")
+        raise Broken("truncated", len(contents), "the last entry is cut")
     anchors = _json(members["anchors.json"], "anchors.json")
     if not isinstance(anchors, list):
-        raise _BreakError("altered", "anchors.json", "not a list")
+        raise Broken("altered", "anchors.json", "not a list")
     leaf = [_leaf_of(anchor) for anchor in anchors][-1] if anchors else None
-    entries = _chain(contents, leaf)
+    entries = chain(contents, leaf)
     checked.append(f"the chain: {len(entries)} entries, each bound to the one before")
     roots = [_anchor(anchor, entries, contents, trusted) for anchor in anchors]
     if roots:
         checked.append(f"the log: {len(roots)} signed root(s) of a trusted key hold the chain's head")
-    _openings(entries, _json(members["openings.json"], "openings.json"))
+    check_openings(entries, _json(members["openings.json"], "openings.json"))
     checked.append("the opened values: each is what the chain committed to")
     for name, octets in members.items():
         if name.startswith("templates/") and name[10:42] != hashlib.sha256(octets).hexdigest()[:32]:
-            raise _BreakError("altered", name, "the text is not the one that the chain names")
+            raise Broken("altered", name, "the text is not the one that the chain names")
     _manifest(members, trusted)
     checked.append("the manifest: every member is the one that was signed")
-    checked += _documents(entries, documents)
+    checked += _documents(entries, outside.documents)
+    vouched = [
+        _vouched_by_head(root, outside.heads, trusted) + _vouched_by_stamps(anchor, members, outside)
+        for anchor, root in zip(anchors, roots, strict=True)
+    ]
     if leaf is None or leaf["count"] != len(entries):
         return Finding("unanchored", why="the log does not speak of the whole chain yet")
-    return _vouched(roots, heads, trusted, checked)
+    checked += vouched[-1]
+    return Finding("valid") if vouched[-1] else Finding("unanchored", why="nothing outside vouches for it")
 
 
 def _members(bundle: bytes) -> dict[str, bytes]:
@@ -117,7 +114,7 @@ def _members(bundle: bytes) -> dict[str, bytes]:
     if not small:
         raise Unreadable("the bundle is too large")
     if len(members) != len(infos):
-        raise _BreakError("altered", "the zip", "a member is there twice")
+        raise Broken("altered", "the zip", "a member is there twice")
     return members
 
 
@@ -125,106 +122,22 @@ def _json(octets: bytes, name: str) -> Any:
     try:
         return json.loads(octets)
     except (ValueError, RecursionError):
-        raise _BreakError("altered", name, "not JSON") from None
+        raise Broken("altered", name, "not JSON") from None
 
 
-def _manifest(members: Mapping[str, bytes], trusted: Mapping[str, Ed25519PublicKey]) -> None:
+def _manifest(members: Mapping[str, bytes], trusted: Trusted) -> None:
     signed = _json(members["manifest.sig"], "manifest.sig")
     _signed(MANIFEST_LABEL + members["manifest.json"], signed, trusted, "manifest.sig")
-    listed = _json(members["manifest.json"], "manifest.json")["members"]
+    manifest = _json(members["manifest.json"], "manifest.json")
+    listed = manifest.get("members") if isinstance(manifest, dict) else None
+    if not isinstance(listed, dict):
+        raise Broken("altered", "manifest.json", "not a manifest")
     present = {name: octets for name, octets in members.items() if name not in {"manifest.json", "manifest.sig"}}
     for name in sorted(listed.keys() | present.keys()):
         if name not in present or name not in listed:
-            raise _BreakError("altered", name, "the manifest and the members differ")
+            raise Broken("altered", name, "the manifest and the members differ")
         if hashlib.sha256(present[name]).hexdigest() != listed[name]:
-            raise _BreakError("altered", name, "its hash is not the manifest's")
-
-
-def _chain(contents: Sequence[bytes], leaf: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    entries = [_entry(octets, place) for place, octets in enumerate(contents)]
-    count = None if leaf is None else int(leaf["count"])
-    numbers = [entry["seq"] for entry in entries]
-    seen: set[int] = set()
-    for place, number in enumerate(numbers):
-        if number in seen:
-            raise _BreakError("inserted", place, f"entry {number} is there twice")
-        seen.add(number)
-    if numbers != list(range(len(numbers))):
-        if sorted(numbers) == list(range(len(numbers))):
-            place = next(place for place, number in enumerate(numbers) if number != place)
-            raise _BreakError("reordered", place, f"entry {numbers[place]} stands in the place of {place}")
-        missing = next(number for number in range(len(numbers) + 1) if number not in seen)
-        raise _BreakError("removed", missing, f"entry {missing} is missing")
-    _links(entries, contents, count)
-    return entries
-
-
-def _links(entries: Sequence[Mapping[str, Any]], contents: Sequence[bytes], count: int | None) -> None:
-    hashes = [hashlib.sha256(octets).hexdigest() for octets in contents]
-    for place, entry in enumerate(entries):
-        wanted = hashes[place - 1] if place else ""
-        if entry["prev"] != wanted:
-            if entry["prev"] in hashes[:place]:
-                where = hashes.index(entry["prev"]) + 1
-                raise _BreakError("inserted", where, "an entry was put where another followed")
-            if count is not None and len(entries) != count:
-                verdict = "inserted" if len(entries) > count else "removed"
-                raise _BreakError(verdict, place, f"{len(entries)} entries where the log speaks of {count}")
-            raise _BreakError("altered", max(0, place - 1), "the next entry is bound to other octets")
-        if entry["kind"] == "closed" and entry["body"].get("count") != place:
-            raise _BreakError("altered", place, "the closing entry counts another number of entries")
-        if (entry["case"], entry["application"]) != (entries[0]["case"], entries[0]["application"]):
-            raise _BreakError("inserted", place, "the entry belongs to another case")
-
-
-def _entry(octets: bytes, place: int) -> dict[str, Any]:
-    try:
-        entry = json.loads(octets)
-        sound = (
-            isinstance(entry, dict)
-            and entry.keys() == _ENTRY
-            and entry["v"] == 1
-            and type(entry["seq"]) is int
-            and isinstance(entry["body"], dict)
-            and canonical(entry) == octets
-        )
-    except (ValueError, RecursionError, TypeError):
-        sound = False
-    if not sound:
-        raise _BreakError("altered", place, "not an entry in canonical form")
-    return entry  # type: ignore[no-any-return]
-
-
-def canonical(value: Any) -> bytes:
-    """Return a JSON value as RFC 8785 writes it; bundles have no fractions, and no integer of 2^53 or more."""
-    if isinstance(value, dict):
-        ordered = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return b"{" + b",".join(canonical(key) + b":" + canonical(inner) for key, inner in ordered) + b"}"
-    if isinstance(value, list):
-        return b"[" + b",".join(canonical(inner) for inner in value) + b"]"
-    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53):
-        raise ValueError("a number that no bundle has")
-    return json.dumps(value, ensure_ascii=False).encode("utf-8")
-
-
-def _openings(entries: Sequence[Mapping[str, Any]], openings: Any) -> None:
-    known = _commitments([entry["body"] for entry in entries])
-    given: dict[str, Any] = openings if isinstance(openings, dict) else {"": None}
-    for commitment, opening in given.items():
-        try:
-            salt = bytes.fromhex(opening["salt"])
-            made = hmac.digest(salt, canonical(opening["value"]), "sha256").hex()
-        except (ValueError, TypeError, KeyError):
-            made = ""
-        if made != commitment or len(salt) != 32 or commitment not in known:
-            raise _BreakError("altered", "openings.json", "a value is not what the chain committed to")
-
-
-def _commitments(value: Any) -> set[str]:
-    if isinstance(value, dict) and value.keys() == {"commitment"}:
-        return {str(value["commitment"])}
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return {found for one in inner for found in _commitments(one)}
+            raise Broken("altered", name, "its hash is not the manifest's")
 
 
 def _leaf_of(anchor: Any) -> dict[str, Any]:
@@ -234,25 +147,25 @@ def _leaf_of(anchor: Any) -> dict[str, Any]:
             return leaf  # type: ignore[no-any-return]
     except (ValueError, TypeError, KeyError):
         pass
-    raise _BreakError("altered", "anchors.json", "not an anchor")
+    raise Broken("altered", "anchors.json", "not an anchor")
 
 
 def _anchor(
     anchor: Mapping[str, Any],
     entries: Sequence[Mapping[str, Any]],
     contents: Sequence[bytes],
-    trusted: Mapping[str, Ed25519PublicKey],
+    trusted: Trusted,
 ) -> dict[str, Any]:
     """Check that a signed root of a trusted key holds the chain's head at one length; return what the root says."""
     leaf = _leaf_of(anchor)
     name = "anchors.json"
     if not 0 < leaf["count"] <= len(entries):
-        raise _BreakError("truncated", len(entries), f"the log speaks of {leaf['count']} entries")
+        raise Broken("truncated", len(entries), f"the log speaks of {leaf['count']} entries")
     first = entries[0]
     if (leaf["case"], leaf["application"]) != (first["case"], first["application"]):
-        raise _BreakError("altered", name, "the leaf is of another case")
+        raise Broken("altered", name, "the leaf is of another case")
     if hashlib.sha256(contents[leaf["count"] - 1]).hexdigest() != leaf["head"]:
-        raise _BreakError("altered", leaf["count"] - 1, "its hash is not the one that the log speaks of")
+        raise Broken("altered", leaf["count"] - 1, "its hash is not the one that the log speaks of")
     try:
         root = json.loads(anchor["root"])
         proof = [bytes.fromhex(one) for one in anchor["proof"]]
@@ -268,7 +181,7 @@ def _anchor(
     except (ValueError, TypeError, KeyError, AttributeError):
         sound = False
     if not sound:
-        raise _BreakError("altered", name, "the proof does not lead from the chain's head to the root")
+        raise Broken("altered", name, "the proof does not lead from the chain's head to the root")
     _signed(ROOT_LABEL + anchor["root"].encode(), anchor, trusted, name)
     return root  # type: ignore[no-any-return]
 
@@ -293,50 +206,63 @@ def _climb(node: bytes, position: int, size: int, proof: Sequence[bytes]) -> byt
     return node if last == 0 else None
 
 
-def _signed(octets: bytes, signed: Any, trusted: Mapping[str, Ed25519PublicKey], name: str) -> None:
+def _signed(octets: bytes, signed: Any, trusted: Trusted, name: str) -> None:
     try:
         key = trusted.get(signed["key"])
         signature = base64.urlsafe_b64decode(signed["signature"] + "==")
     except (TypeError, KeyError, ValueError, AttributeError):
-        raise _BreakError("altered", name, "not a signature") from None
+        raise Broken("altered", name, "not a signature") from None
     if key is None:
-        raise _BreakError("altered", name, "signed by a key that is not trusted")
+        raise Broken("altered", name, "signed by a key that is not trusted")
     try:
         key.verify(signature, octets)
     except InvalidSignature:
-        raise _BreakError("altered", name, "the signature is not of these octets") from None
+        raise Broken("altered", name, "the signature is not of these octets") from None
 
 
-def _vouched(
-    roots: Sequence[Mapping[str, Any]],
-    heads: Sequence[Mapping[str, str]],
-    trusted: Mapping[str, Ed25519PublicKey],
-    checked: list[str],
-) -> Finding:
-    """Say whether a head that somebody else keeps is the same as the bundle's, or disagrees with it."""
+def _vouched_by_head(root: Mapping[str, Any], heads: Sequence[Mapping[str, str]], trusted: Trusted) -> list[str]:
+    """Return a line if somebody keeps the same root; raises `Broken` if they keep another one of its size."""
     posted = {(one.get("application"), one.get("size")): one.get("root") for one in _posted(heads, trusted)}
-    for root in roots:
-        if posted.get((root["application"], root["size"]), root["root"]) != root["root"]:
-            return Finding("rewritten", "anchors.json", "a head that was posted before says otherwise")
-    if (roots[-1]["application"], roots[-1]["size"]) in posted:
-        checked.append("a posted head: kept outside the bundle, and the same")
-        return Finding("valid")
-    return Finding("unanchored", why="no posted head vouches for it")
+    kept = posted.get((root["application"], root["size"]))
+    if kept is None:
+        return []
+    if kept != root["root"]:
+        raise Broken("rewritten", "anchors.json", "a head that was posted before says otherwise")
+    return ["a posted head: kept outside the bundle, and the same"]
 
 
-def _posted(heads: Sequence[Mapping[str, str]], trusted: Mapping[str, Ed25519PublicKey]) -> Iterable[dict[str, Any]]:
+def _vouched_by_stamps(anchor: Mapping[str, Any], members: Mapping[str, bytes], outside: Outside) -> list[str]:
+    """Return a line for each time stamp of a trusted authority; raises `Broken` for one of something else."""
+    names = anchor.get("tokens", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) and name in members for name in names):
+        raise Broken("altered", "anchors.json", "a time stamp is missing")
+    lines: list[str] = []
+    digest = hashlib.sha256(anchor["root"].encode()).digest()
+    for name in names:
+        try:
+            stamp = outside.read_stamp(members[name], digest, outside.authorities)
+        except BadStamp as error:
+            raise Broken("altered", name, str(error)) from None
+        if not stamp.matches:
+            raise Broken("rewritten", name, "the time stamp is of another root")
+        if stamp.trusted:
+            lines.append(f"a time stamp: {stamp.signer} has seen the root at {stamp.at.isoformat()}")
+    return lines
+
+
+def _posted(heads: Sequence[Mapping[str, str]], trusted: Trusted) -> Iterable[dict[str, Any]]:
     for head in heads:
         try:
             _signed(ROOT_LABEL + head["content"].encode(), head, trusted, "the posted head")
             yield json.loads(head["content"])
-        except (_BreakError, KeyError, AttributeError, ValueError, TypeError):
+        except (Broken, KeyError, AttributeError, ValueError, TypeError):
             continue  # of another installation, or none at all
 
 
 def _documents(entries: Sequence[Mapping[str, Any]], documents: Sequence[bytes]) -> list[str]:
     signed = {entry["body"].get("document_sha256") for entry in entries if entry["kind"] == "signing.signed"}
     if any(hashlib.sha256(octets).hexdigest() not in signed for octets in documents):
-        raise _BreakError("altered", "the document", "nobody signed a document of this content")
+        raise Broken("altered", "the document", "nobody signed a document of this content")
     return ["the documents: their hashes are the ones that were signed"] if documents else []
 
 
@@ -349,6 +275,14 @@ def read_key(path: Path) -> Ed25519PublicKey:
     if not isinstance(key, Ed25519PublicKey):
         raise Unreadable(f"{path}: not an Ed25519 key")
     return key
+
+
+def read_authorities(path: Path) -> list[Certificate]:
+    """Return the certificates of a PEM file; raises `Unreadable`."""
+    try:
+        return load_pem_x509_certificates(path.read_bytes())
+    except (ValueError, OSError) as error:
+        raise Unreadable(f"{path}: no certificate ({type(error).__name__})") from None
 
 
 def read_heads(path: Path) -> list[dict[str, str]]:
@@ -372,15 +306,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--trust", type=Path, action="append", required=True, help="public key of the installation, PEM"
     )
     parser.add_argument("--head", type=Path, action="append", default=[], help="posted heads that you kept")
+    parser.add_argument("--tsa-ca", type=Path, action="append", default=[], help="a time-stamp authority's root, PEM")
     parser.add_argument("--document", type=Path, action="append", default=[], help="a document that was signed")
     given = parser.parse_args(arguments)
     try:
-        finding = verify(
-            given.bundle.read_bytes(),
+        outside = Outside(
             [read_key(path) for path in given.trust],
             [head for path in given.head for head in read_heads(path)],
             [path.read_bytes() for path in given.document],
+            [one for path in given.tsa_ca for one in read_authorities(path)],
         )
+        finding = verify(given.bundle.read_bytes(), outside)
     except (Unreadable, OSError) as error:
         sys.stderr.write(f"cannot verify: {error}\n")
         return UNREADABLE

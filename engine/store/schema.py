@@ -23,12 +23,12 @@ from engine.store.statements import SQLITE
 _TABLES = (tables, tables_cases, tables_evidence, tables_signing, tables_tenancy)
 
 
-def migrate(database: Database) -> None:
-    """Apply every revision that the database lacks."""
+def migrate(database: Database, to: str = "head") -> None:
+    """Apply every revision that the database lacks, up to the one that is named."""
     with _connected(database) as connection:
         config = _config()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
 
 
 def current(database: Database) -> tuple[str | None, str | None]:

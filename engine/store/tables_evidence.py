@@ -24,6 +24,18 @@ class EvidenceChain(SQLModel, table=True):
             sqlite_where=sql("anchor_due = 1"),
             postgresql_where=sql("anchor_due = 1"),
         ),
+        Index(
+            "ix_evidence_open",
+            "case_id",
+            sqlite_where=sql("closed_at IS NULL"),
+            postgresql_where=sql("closed_at IS NULL"),
+        ),
+        Index(
+            "ix_evidence_note",
+            "case_id",
+            sqlite_where=sql("stamp_note_due = 1"),
+            postgresql_where=sql("stamp_note_due = 1"),
+        ),
         Index("ix_evidence_retain", "retain_until"),
     )
 
@@ -37,6 +49,8 @@ class EvidenceChain(SQLModel, table=True):
     retain_until: int = col.instant()
     hold_reason: str | None = col.text(None)
     hold_until: int | None = col.instant(None)
+    stamped_at: int | None = col.instant(None)  # when an authority first vouched for the closed chain
+    stamp_note_due: int = col.number(0)  # 1: the chain is to say so
 
 
 class EvidenceEntry(SQLModel, table=True):
@@ -87,8 +101,20 @@ class EvidenceLeaf(SQLModel, table=True):
     position: int = col.number(primary_key=True)  # from 0, dense
     case_id: str = col.text()
     content: str = col.text()  # canonical JSON
-    hash: str = col.text()  # RFC 6962 leaf hash, hex
+    closed: int = col.number(1)  # 1: the chain was closed at this length
     at: int = col.instant()
+
+
+class EvidenceNode(SQLModel, table=True):
+    """The hash of one complete subtree of an application's log; level 0 are the leaves. Append-only."""
+
+    __tablename__: ClassVar[str] = "evidence_node"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    application_id: str = col.key()
+    level: int = col.number(primary_key=True)
+    index: int = col.number(primary_key=True)
+    hash: str = col.text()  # RFC 6962, hex
 
 
 class EvidenceRoot(SQLModel, table=True):
@@ -106,10 +132,11 @@ class EvidenceRoot(SQLModel, table=True):
 
     application_id: str = col.key()
     size: int = col.number(primary_key=True)  # leaves under it
+    number: int = col.number(0)  # of the event that tells of it
     content: str = col.text()  # canonical JSON; what is signed and time-stamped
     signature: str = col.text()  # Ed25519, base64url
     key_id: str = col.text()
-    tokens: str = col.text("[]")  # JSON list of {authority, token (base64url DER response), at}
+    tokens: str = col.text("[]")  # JSON list of {authority, at, token (base64 of the DER response)}
     stamp_attempts: int = col.number(0)
     stamp_due_at: int | None = col.instant(None)
     created_at: int = col.instant()

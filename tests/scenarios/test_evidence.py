@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import io
 import json
 import subprocess
 import sys
+import types
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,14 +19,17 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from engine.evidence import verify_bundle
+from engine.evidence import standalone, verify_bundle
+from engine.evidence.authorities import read_with_library
 from engine.evidence.bundle import Gathered, collect, pack
 from engine.evidence.exporting import roots
 from engine.keyring import KeyRing
 from engine.store.connections import Database
 from engine.store.schema import migrate
+from tests.authority import TestAuthority
 from tests.rig import APP, rig
 from tests.scenarios.test_signing import ANNA, BORIS, SETTINGS, SHA, Desk, signer
 from workflows import evidence
@@ -43,9 +48,20 @@ class Case:
     def bundle(self, gathered: Gathered | None = None) -> bytes:
         return pack(gathered or self.gathered, self.keyring, MADE_AT, "sceau test", {"dossier.pdf": b"%PDF"})
 
-    def verdict(self, bundle: bytes, *, heads: bool = True, documents: tuple[bytes, ...] = ()) -> str:
-        keys = self.keyring.public_keys().values()
-        found = verify_bundle.verify(bundle, keys, self.heads if heads else [], documents)
+    def verdict(
+        self,
+        bundle: bytes,
+        *,
+        heads: bool = True,
+        documents: tuple[bytes, ...] = (),
+        authorities: tuple[x509.Certificate, ...] = (),
+    ) -> str:
+        """What both verifiers say: the one that is given away, and the one with the library for time stamps."""
+        keys = list(self.keyring.public_keys().values())
+        outside = verify_bundle.Outside(keys, self.heads if heads else [], documents, authorities, read_with_library)
+        found = verify_bundle.verify(bundle, outside)
+        alone = STAND_ALONE["verify"](bundle, STAND_ALONE["Outside"](*[getattr(outside, one) for one in OUTSIDE]))
+        assert (found.verdict, found.where) == (alone.verdict, alone.where)
         return found.verdict
 
     def members(self) -> dict[str, bytes]:
@@ -58,8 +74,20 @@ class Case:
         return self.bundle(replace(self.gathered, entries=tuple(one.decode() for one in entries)))
 
 
-async def made(database: Database) -> Case:
-    async with rig(database, **SETTINGS) as pair:
+AUTHORITY = TestAuthority()
+ROOTS = (AUTHORITY.root,)
+OUTSIDE = ("trust", "heads", "documents", "authorities")
+STAND_ALONE: dict[str, Any] = {"__name__": "verify_bundle"}
+sys.modules["verify_bundle"] = types.ModuleType("verify_bundle")  # dataclasses look there for annotations
+exec(compile(standalone.program(), "verify_bundle.py", "exec"), STAND_ALONE)
+
+
+async def made(database: Database, folder: Path | None = None) -> Case:
+    """The evidence of a request that Anna signed by SMS and Boris on a page; with a folder it is time-stamped too."""
+    more: dict[str, Any] = {}
+    if folder is not None:
+        more = {"evidence": {"authorities": {"test_tsa": AUTHORITY.settings(folder)}}}
+    async with rig(database, authority=AUTHORITY.transport(), **SETTINGS, **more) as pair:
         desk = Desk(pair)
         await desk.create(signer(ANNA), signer(BORIS, "code"))
         await pair.settled(3)
@@ -81,7 +109,7 @@ async def made(database: Database) -> Case:
 def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     database = Database.at(f"sqlite:///{tmp_path_factory.mktemp('evidence') / 'sceau.sqlite3'}")
     migrate(database)
-    return trio.run(made, database, clock=trio.testing.MockClock(autojump_threshold=0))
+    return trio.run(made, database, tmp_path_factory.mktemp("ca"), clock=trio.testing.MockClock(autojump_threshold=0))
 
 
 async def test_the_evidence_of_a_signature_is_whole_and_stands_alone(
@@ -172,23 +200,66 @@ def test_a_chain_rewritten_whole_with_our_own_key_disagrees_with_a_posted_head(c
     first = json.loads(entries[0])
     leaf = evidence.leaf(first["application"], first["case"], len(entries), prev, closed=True)
     old_root = json.loads(case.gathered.anchors[-1]["root"])
-    frontier = Frontier()
+    frontier, nodes = Frontier(), {}
     for _ in range(old_root["size"]):
-        frontier = frontier.with_leaf(leaf_hash(leaf))
+        frontier, completed = frontier.grown(leaf_hash(leaf))
+        nodes |= dict(completed)
     content = evidence.root(first["application"], frontier.size, frontier.root, old_root["at"]).decode()
-    hashes = [leaf_hash(leaf)] * frontier.size
     anchor = {
         "leaf": leaf.decode(),
         "position": 0,
         "size": frontier.size,
-        "proof": [one.hex() for one in inclusion_proof(hashes, 0)],
+        "proof": [one.hex() for one in inclusion_proof(nodes, 0, frontier.size)],
         "root": content,
         "signature": case.keyring.sign(evidence.ROOT_LABEL + content.encode()),
         "key": case.keyring.current_evidence,
+        "tokens": [],
     }
-    forged = case.bundle(replace(case.gathered, entries=tuple(entries), anchors=(anchor,)))
-    assert case.verdict(forged) == "rewritten"
-    assert case.verdict(forged, heads=False) == "unanchored"
+    forged = replace(case.gathered, entries=tuple(entries), anchors=(anchor,))
+    assert case.verdict(case.bundle(forged)) == "rewritten"
+    assert case.verdict(case.bundle(forged), heads=False, authorities=ROOTS) == "unanchored"
+    # With the tokens of the true root it is seen by the tokens alone, whoever is trusted.
+    stamped = replace(forged, anchors=({**anchor, "tokens": case.gathered.anchors[-1]["tokens"]},))
+    assert case.verdict(case.bundle(stamped), heads=False) == "rewritten"
+    assert case.verdict(case.bundle(stamped), heads=False, authorities=ROOTS) == "rewritten"
+
+
+def test_a_time_stamp_vouches_without_a_posted_head(case: Case) -> None:
+    assert case.verdict(case.bundle(), heads=False, authorities=ROOTS) == "valid"
+    other = TestAuthority("Another TSA")
+    assert case.verdict(case.bundle(), heads=False, authorities=(other.root,)) == "unanchored"
+    kinds = [json.loads(one)["kind"] for one in case.gathered.entries]
+    assert kinds.count("chain.stamped") == 1  # told once, after the close, and anchored anew
+    assert kinds.index("chain.stamped") > kinds.index("closed")
+    assert len({anchor["tokens"][0]["token"] for anchor in case.gathered.anchors}) > 1
+
+
+def test_time_stamps_that_were_exchanged_are_seen(case: Case) -> None:
+    first, *_, last = case.gathered.anchors
+    swapped = ({**first, "tokens": last["tokens"]}, *case.gathered.anchors[1:-1], {**last, "tokens": first["tokens"]})
+    assert case.verdict(case.bundle(replace(case.gathered, anchors=swapped))) == "rewritten"
+
+
+def test_a_time_stamp_whose_signature_was_damaged_is_seen(case: Case) -> None:
+    *rest, last = case.gathered.anchors
+    token = bytearray(base64.b64decode(last["tokens"][0]["token"]))
+    token[-1] ^= 1
+    damaged = {**last, "tokens": [{**last["tokens"][0], "token": base64.b64encode(token).decode()}]}
+    bundle = case.bundle(replace(case.gathered, anchors=(*rest, damaged)))
+    assert case.verdict(bundle, authorities=ROOTS) == "altered"
+
+
+def test_a_bundle_of_before_the_late_entries_is_still_good(case: Case) -> None:
+    """What was downloaded at the close: the chain up to its first leaf, and that leaf alone."""
+    first = case.gathered.anchors[0]
+    count = json.loads(first["leaf"])["count"]
+    kept = {
+        commitment: value
+        for commitment, value in case.gathered.openings.items()
+        if any(commitment in entry for entry in case.gathered.entries[:count])
+    }
+    early = replace(case.gathered, entries=case.gathered.entries[:count], anchors=(first,), openings=kept)
+    assert case.verdict(case.bundle(early), heads=False, authorities=ROOTS) == "valid"
 
 
 @pytest.mark.parametrize("name", ["dossier.pdf", "openings.json", "anchors.json", "chain.jsonl", "manifest.json"])
@@ -212,7 +283,8 @@ def test_only_a_document_that_was_signed_is_accepted(case: Case) -> None:
 
 def test_a_bundle_signed_by_another_installation_is_not_trusted(case: Case) -> None:
     other = KeyRing.generate()
-    found = verify_bundle.verify(case.bundle(), other.public_keys().values(), case.heads)
+    outside = verify_bundle.Outside(list(other.public_keys().values()), case.heads)
+    found = verify_bundle.verify(case.bundle(), outside)
     assert found.verdict == "altered"
 
 
@@ -222,11 +294,15 @@ def test_the_program_works_without_sceau(case: Case, tmp_path: Path) -> None:
     (tmp_path / "k.pem").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     (tmp_path / "h.jsonl").write_text("\n".join(json.dumps(head) for head in case.heads))
     program = tmp_path / "verify.py"
-    program.write_bytes(Path(verify_bundle.__file__).read_bytes())
+    program.write_text(standalone.program(), "utf-8")
     command = [sys.executable, "-I", str(program), str(tmp_path / "b.zip"), "--trust", str(tmp_path / "k.pem")]
     valid = subprocess.run([*command, "--head", str(tmp_path / "h.jsonl")], capture_output=True, text=True, check=False)
     assert (valid.returncode, valid.stdout.splitlines()[-1]) == (0, "valid")
     assert subprocess.run(command, capture_output=True, check=False).returncode == 3
+    (tmp_path / "ca.pem").write_bytes(AUTHORITY.root.public_bytes(Encoding.PEM))
+    stamped = subprocess.run([*command, "--tsa-ca", str(tmp_path / "ca.pem")], capture_output=True, check=False)
+    assert stamped.returncode == 0
+    assert "engine" not in program.read_text("utf-8").replace("engineer", "")
     (tmp_path / "b.zip").write_bytes(b"no zip")
     assert subprocess.run(command, capture_output=True, check=False).returncode == 2
 
