@@ -22,6 +22,8 @@ SCOPES: Final = {
     Scope.SIGN_RESET: "let a blocked signing go on",
     Scope.SIGN_READ: "read signature requests and their timelines",
     Scope.EVIDENCE_READ: "read evidence as JSON, PDF and bundle, roots and public keys of the log",
+    Scope.EVIDENCE_HOLD: "put evidence under a legal hold, and lift it",
+    Scope.PII_ERASE: "erase a person; never implied by `admin`",
     Scope.MESSAGES_READ: "read messages, replies (without texts) and timelines",
     Scope.LOOKUP_READ: "look numbers up",
     Scope.WEBHOOKS_MANAGE: "webhook endpoints; replay of events",
@@ -30,7 +32,7 @@ SCOPES: Final = {
     Scope.PROFILES_MANAGE: "verification profiles",
     Scope.KEYS_MANAGE: "API keys of the application",
     Scope.READ_PII: "numbers in full and texts of replies; never implied by `admin`",
-    Scope.ADMIN: "everything but the two that say otherwise, and opening applications",
+    Scope.ADMIN: "everything but the three that say otherwise, and opening applications",
 }
 
 PROFILE_WORDS: Final = {

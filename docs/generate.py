@@ -12,6 +12,7 @@ from typing import Final
 from docs.api_reference import calls_block, events_page, problems_block, profile_block, scopes_block
 from docs.catalogue import catalogue_page
 from docs.check_reference import checks_block
+from docs.evidence_reference import verifier_block
 from docs.operations_reference import classes_block, metrics_block, waits_block
 from docs.pictures import modules_block, moves_block, phones_block, tables_block
 from docs.settings_reference import settings_block
@@ -55,6 +56,7 @@ BLOCKS: Final[Mapping[str, Mapping[str, Make]]] = {
         "waits": waits_block,
         "metrics": metrics_block,
     },
+    "signing.md": {"verifier": verifier_block},
     "simulator.md": {
         "control": control_block,
         "behaviour": behaviour_block,

@@ -43,6 +43,8 @@ class Scope(StrEnum):
     SIGN_RESET = "sign:reset"
     SIGN_READ = "sign:read"
     EVIDENCE_READ = "evidence:read"
+    EVIDENCE_HOLD = "evidence:hold"
+    PII_ERASE = "pii:erase"
     MESSAGES_READ = "messages:read"
     LOOKUP_READ = "lookup:read"
     WEBHOOKS_MANAGE = "webhooks:manage"
@@ -54,8 +56,8 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-# An administrator's key does not read codes or numbers in full unless it says so.
-_NEVER_IMPLIED: Final = frozenset({Scope.VERIFY_REVEAL, Scope.READ_PII})
+# An administrator's key does not read codes or numbers in full, and erases nobody, unless it says so.
+_NEVER_IMPLIED: Final = frozenset({Scope.VERIFY_REVEAL, Scope.READ_PII, Scope.PII_ERASE})
 
 
 class Refusal(StrEnum):

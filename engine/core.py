@@ -34,6 +34,7 @@ from engine.duties.retention import Retention
 from engine.duties.rounds import Done, Duty, Rounds
 from engine.evidence.anchoring import Anchoring
 from engine.evidence.authorities import TimeStampAuthority
+from engine.evidence.custody import Custody
 from engine.evidence.daily import appender
 from engine.evidence.sealing import Sealer
 from engine.evidence.stamping import Stamping, StampNotes
@@ -72,6 +73,7 @@ class Core:
     books: Books
     verifications: Verifications
     signatures: Signatures
+    custody: Custody
     profiles: Profiles
     pool: Pool
     rounds: Rounds
@@ -150,6 +152,7 @@ async def open_core(
         clock, keyring, effects, sealer, lambda state: metrics.signature_requests.labels(state).inc()
     )
     signatures = Signatures(signature_conductor)
+    custody = Custody(sealer)
     consent = Consent(clock, keyring)
     followers = Followers(
         conductor,
@@ -253,6 +256,7 @@ async def open_core(
             Duty("open_heads", DAY / SECOND, anchoring.open_heads),
             Duty("stamp_notes", every_s, StampNotes(sealer).note),
             Duty("retention", 600.0, retention.purge),
+            Duty("custody", 600.0, custody.purge),
         ),
         told,
         watching.duty_failed,
@@ -268,6 +272,7 @@ async def open_core(
         books=books,
         verifications=Verifications(conductor, profiles, lambda code: metrics.checks.labels(code).inc()),
         signatures=signatures,
+        custody=custody,
         profiles=profiles,
         pool=pool,
         rounds=rounds,

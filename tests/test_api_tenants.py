@@ -28,6 +28,7 @@ KNOWN: dict[str, Any] = {
     "sha256": "0" * 64,
     "document_sha256": "0" * 64,
     "consent_at": "2026-11-26T12:00:00Z",
+    "reason": "because",
 }
 
 

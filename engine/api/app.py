@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api import (
     applications,
+    custody,
     events,
     evidence,
     keys,
@@ -46,6 +47,7 @@ TABLES: Final[tuple[Routes, ...]] = (
     replies.routes,
     profiles.routes,
     keys.routes,
+    custody.routes,
     applications.routes,
     stats.routes,
 )

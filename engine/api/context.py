@@ -13,6 +13,7 @@ from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
 from engine.clock import Clock
 from engine.core import Core
+from engine.evidence.custody import Custody
 from engine.keyring import KeyRing
 from engine.metrics import Metrics
 from engine.phones import Resolver
@@ -47,6 +48,7 @@ class Context:
     books: Books
     verifications: Verifications
     signatures: Signatures
+    custody: Custody
     resolver: Resolver
     metrics: Metrics
     ring_webhooks: Callable[[Bells], None]
@@ -79,6 +81,7 @@ class Context:
             books=core.books,
             verifications=core.verifications,
             signatures=core.signatures,
+            custody=core.custody,
             resolver=resolver,
             metrics=core.metrics,
             ring_webhooks=core.ring_webhooks,

@@ -98,6 +98,8 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "max_resets": Kind(429, "The signing was reset as often as may be"),
     "nobody_signs": Kind(422, "A request needs a signer or an approver"),
     "bad_text": Kind(422, "A text cannot stand in an SMS of ours"),
+    "on_hold": Kind(409, "A legal hold keeps evidence of this person"),
+    "subject_active": Kind(409, "Something with this person is still under way"),
     "export_failed": Kind(503, "The dossier could not be made; try again"),
     # Managing.
     "profile_invalid": Kind(422, "The profile's settings contradict each other"),

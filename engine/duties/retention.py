@@ -13,9 +13,10 @@ from sqlalchemy import BigInteger, bindparam, literal_column, select, tuple_
 from engine.clock import DAY, HOUR, SECOND
 from engine.duties.rounds import Done
 from engine.settings_service import Retention as RetentionSettings
-from engine.store.statements import Dialect, Statement
-from engine.store.tables import Event, Feed, Message, Parked, Part, ReceiptKey, ReceiptRow, Reply, ReplyPart
-from engine.store.tables_cases import Case, Check, Timer
+from engine.store import together
+from engine.store.statements import Dialect, Statement, delete_of
+from engine.store.tables import Event, Feed, Message, Parked, ReceiptKey, Reply, ReplyPart
+from engine.store.tables_cases import Case
 from engine.store.tables_signing import SigningRow
 from engine.store.tables_tenancy import Idempotency, WebhookDelivery
 from engine.store.transaction import Tx
@@ -39,8 +40,8 @@ class Retention:
         """Delete one slice of what is too old, of every kind."""
         ages = self.ages
         slices = [
-            self._drop(tx, _MESSAGES, _DROP_MESSAGES, id_before("msg", now - ages.messages_days * DAY)),
-            self._drop(tx, _CASES, _DROP_CASES, id_before("ver", now - ages.verifications_days * DAY)),
+            self._drop(tx, _MESSAGES, together.MESSAGES, id_before("msg", now - ages.messages_days * DAY)),
+            self._drop(tx, _CASES, together.CASES, id_before("ver", now - ages.verifications_days * DAY)),
             self._drop(tx, _REPLIES, _DROP_REPLIES, id_before("rpl", now - ages.replies_days * DAY)),
             self._drop(tx, _REPLY_PARTS, _DROP_REPLY_PARTS, id_before("mo", now - ages.replies_days * DAY)),
             self._drop(tx, _PARKED, _DROP_PARKED, id_before("mo", now - ages.parked_days * DAY)),
@@ -129,16 +130,6 @@ def _oldest(model: type[Any], *more: Any) -> Statement:
     )
 
 
-def _of_given(model: type[Any], column: str) -> Statement:
-    table = _table(model)
-
-    def build(dialect: Dialect) -> Any:
-        given = dialect.given(id=str)
-        return table.delete().where(table.c[column].in_(select(given.c.id)))
-
-    return Statement(build)
-
-
 def _build_drop_keys(dialect: Dialect) -> Any:
     given = dialect.given(account=str, key=str)
     return _key.delete().where(tuple_(_key.c.account, _key.c.key).in_(select(given.c.account, given.c.key)))
@@ -166,15 +157,9 @@ _CASES: Final = _oldest(
 _REPLIES: Final = _oldest(Reply)
 _REPLY_PARTS: Final = _oldest(ReplyPart)
 _PARKED: Final = _oldest(Parked)
-_DROP_MESSAGES: Final = (
-    _of_given(ReceiptRow, "message_id"),
-    _of_given(Part, "message_id"),
-    _of_given(Message, "id"),
-)
-_DROP_CASES: Final = (_of_given(Check, "case_id"), _of_given(Timer, "case_id"), _of_given(Case, "id"))
-_DROP_REPLIES: Final = (_of_given(Reply, "id"),)
-_DROP_REPLY_PARTS: Final = (_of_given(ReplyPart, "id"),)
-_DROP_PARKED: Final = (_of_given(Parked, "id"),)
+_DROP_REPLIES: Final = (delete_of(Reply),)
+_DROP_REPLY_PARTS: Final = (delete_of(ReplyPart),)
+_DROP_PARKED: Final = (delete_of(Parked),)
 _BODIES: Final = Statement(
     lambda _: (
         select(_message.c.id)

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import trio
 
 from engine.store.connections import Database
-from engine.store.statements import Dialect
+from engine.store.statements import SQLITE, Dialect
 from engine.store.transaction import Tx
 from engine.store.writer import GroupEnded, GroupWriter, run_group
 
 T = TypeVar("T")
+_LOG_WAIT_MS = 200
 
 
 class Store:
@@ -85,6 +86,26 @@ class Store:
             return job(Tx(self._connection, self.dialect))
         return await trio.to_thread.run_sync(self._read, job, limiter=self._reader_limit)
 
+    async def forget_log(self) -> bool:
+        """Have the octets of the write-ahead log gone too, as far as readers let go of it at once; tell if they are.
+
+        What SQLite deletes it overwrites, but the log still has it until it is written over; PostgreSQL's log is the
+        operator's own.
+        """
+        if self.dialect is not SQLITE:
+            return False
+        if self._writer is None:
+            return _truncate_log(self._connection)
+        return await trio.to_thread.run_sync(self._truncate_log)
+
+    def _truncate_log(self) -> bool:
+        connection = self.database.connect()
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_LOG_WAIT_MS}")  # the writer waits for it
+            return _truncate_log(connection)
+        finally:
+            connection.close()
+
     def _read(self, job: Callable[[Tx], T]) -> T:
         try:
             connection = self._readers.pop()
@@ -97,3 +118,8 @@ class Store:
             raise
         self._readers.append(connection)
         return result
+
+
+def _truncate_log(connection: Any) -> bool:
+    [(busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return int(busy) == 0

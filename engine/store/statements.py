@@ -268,6 +268,17 @@ def insert_new(
     return Statement(lambda dialect: inserted(dialect, model, given, same, words).on_conflict_do_nothing())
 
 
+def delete_of(model: Any, column: str = "id") -> Statement:
+    """Build the delete of the rows of a model whose `column` is one of a batch of texts."""
+    table = model.__table__
+
+    def build(dialect: Dialect) -> Any:
+        given = dialect.given(value=str)
+        return table.delete().where(table.c[column].in_(select(given.c.value)))
+
+    return Statement(build)
+
+
 def inserted(
     dialect: Dialect, model: Any, given: Mapping[str, Kind], same: Sequence[str], words: Mapping[str, str]
 ) -> Any:

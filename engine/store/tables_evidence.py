@@ -70,7 +70,7 @@ class EvidenceOpening(SQLModel, table=True):
     """What a commitment of a chain hides, sealed under its subject's key; gone once the subject is erased."""
 
     __tablename__: ClassVar[str] = "evidence_opening"
-    __table_args__ = ({"sqlite_with_rowid": False},)
+    __table_args__ = (Index("ix_evidence_subject", "application_id", "subject_fp"), {"sqlite_with_rowid": False})
 
     case_id: str = col.key()
     commitment: str = col.key()

@@ -38,6 +38,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_evidence_note", "evidence_chain", ["case_id"], unique=False, sqlite_where=_NOTE, postgresql_where=_NOTE
     )
+    op.create_index("ix_evidence_subject", "evidence_opening", ["application_id", "subject_fp"], unique=False)
 
 
 def _build_nodes(node: sa.Table) -> None:
@@ -60,6 +61,7 @@ def _build_nodes(node: sa.Table) -> None:
 
 def downgrade() -> None:
     """Take the revision back."""
+    op.drop_index("ix_evidence_subject", table_name="evidence_opening")
     op.drop_index("ix_evidence_open", table_name="evidence_chain", sqlite_where=_OPEN, postgresql_where=_OPEN)
     op.drop_index("ix_evidence_note", table_name="evidence_chain", sqlite_where=_NOTE, postgresql_where=_NOTE)
     op.drop_column("evidence_chain", "stamp_note_due")
