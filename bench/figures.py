@@ -56,6 +56,11 @@ ROWS = {
     "otp_saturated": Row("OTP while 100,000 bulk saturate an uncapped bind: p99", 30, "ms", most=True),
     "bulk_kept": Row("… and of its rate bulk keeps", 90, "%"),
     "otp_capped": Row("OTP on a full bind of 50 PDU/s: p99", 50, "ms", most=True),
+    "otp_exports": Row("OTP while 60 bundles of evidence a minute are downloaded: p99", 12, "ms", most=True),
+    "signing_lossy": Row("1,000 requests × 2 signers through `lossy`: all signed, none wrong", 100, "%"),
+    "signing_flapping": Row("1,000 requests × 2 signers through `flapping`: all signed, none wrong", 100, "%"),
+    "evidence_one": Row("evidence of one signed request verified", 50, "ms", most=True),
+    "evidence_long": Row("evidence of 10,000 entries verified", 2, "s", most=True),
     "codec_encode": Row("codec against smpplib: encode submit_sm", 30, "×"),
     "codec_decode": Row("codec against smpplib: decode deliver_sm", 15, "×"),
     "simulator": Row("smppsim: submit_sm with one receipt each, PDU log on, one core", 10_000, "/s"),
@@ -125,6 +130,36 @@ def _otp_saturated(quick: bool) -> Measured:
     return {"otp_saturated": (found.p99, found.rest()), "bulk_kept": (found.bulk_kept * 100, kept)}
 
 
+def _otp_exports(quick: bool) -> Measured:
+    from bench import exporting
+
+    found = exporting.measure(*((50, 5.0) if quick else (500, 2.0)))
+    alone = f"p50 {found.beside.p50:.1f}; without them p50 {found.alone.p50:.1f}, p99 {found.alone.p99:.1f} ms; "
+    bundles = f"{found.per_minute:.0f} bundles a minute came, half of them within {found.median_s:.1f} s"
+    return {"otp_exports": (found.beside.p99, alone + bundles)}
+
+
+def _signing(quick: bool) -> Measured:
+    from bench import proofs, signing
+
+    measured: Measured = {}
+    for profile in ("lossy", "flapping"):
+        found = signing.measure(profile, 40 if quick else signing.REQUESTS)
+        told = f"{found.requests:,} in {found.seconds:.0f} s, {found.requests / found.seconds:.1f} requests/s; "
+        wrong = f"; first: {found.wrong[0]}" if found.wrong else ""
+        again = f"codes asked for again {found.again:,} times"
+        measured[f"signing_{profile}"] = (found.right * 100, told + again + wrong)
+    entries = sum(len(one.gathered.entries) for one in found.proofs) / len(found.proofs)
+    measured["evidence_one"] = (
+        proofs.median_ms(found.proofs),
+        f"median of {len(found.proofs):,} bundles of {entries:.0f} entries in the mean",
+    )
+    long = 1_000 if quick else proofs.ENTRIES
+    longest = max(found.proofs, key=lambda one: len(one.gathered.entries))
+    measured["evidence_long"] = (proofs.long_ms(longest, long) / 1e3, f"{long:,} entries")
+    return measured
+
+
 def _codec(quick: bool) -> Measured:
     del quick
     from bench import codec
@@ -169,6 +204,8 @@ TASKS = {
     "single-post": Task(("single_post",), _single_post, (90, 30)),
     "otp-quiet": Task(("otp_idle", "otp_capped"), _otp_quiet, (360, 60)),
     "otp-saturated": Task(("otp_saturated", "bulk_kept"), _otp_saturated, (420, 75)),
+    "otp-exports": Task(("otp_exports",), _otp_exports, (700, 120)),
+    "signing": Task(("signing_lossy", "signing_flapping", "evidence_one", "evidence_long"), _signing, (900, 180)),
     "codec": Task(("codec_encode", "codec_decode"), _codec, (60, 45)),
     "simulator": Task(("simulator",), _simulator, (90, 30)),
     "memory": Task(("memory",), _memory, (180, 45)),

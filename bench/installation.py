@@ -50,24 +50,34 @@ class Installation:
 
 
 def lay_out(
-    folder: Path, smpp_port: int, *, window: int = 100, rate: float | None = None, endpoint: str | None = None
+    folder: Path,
+    smpp_port: int,
+    *,
+    window: int = 100,
+    rate: float | None = None,
+    endpoint: str | None = None,
+    number: str | None = None,
 ) -> Installation:
-    """Write an installation with one TRX bind to the operator; `endpoint` is a webhook URL to call in batch mode."""
+    """Write an installation with one TRX bind to the operator; `endpoint` is a webhook URL to call in batch mode, and
+    `number` one of ours, from which all is sent and which handsets can answer.
+    """
     bind = {"host": "127.0.0.1", "port": smpp_port, "system_id": ACCOUNT, "password": PASSWORD, "window": window}
     account: dict[str, Any] = {"kind": "simulator", "binds": {"main": {**bind, "mode": "TRX"}}}
     if rate is not None:
         account["rate"] = rate
-    tree = {
+    tree: dict[str, Any] = {
         "data_dir": str(folder / "data"),
         "http": {"port": 0},
         "operations": {"port": 0},
         "logs": {"level": "error"},
         "accounts": {"sim": account},
-        "senders": {"main": {"address": "Sceau", "accounts": ["sim"]}},
+        "senders": {"main": {"address": number or "Sceau", "accounts": ["sim"]}},
         "webhooks": {"allow_http": True, "allow_loopback": True, "ports": []},
         # What is measured is the engine, not its manners towards one caller.
         "limits": {"requests_per_key": _UNLIMITED},
     }
+    if number is not None:
+        tree["numbers"] = {"main": {"address": number, "application": DEFAULT_APPLICATION, "accounts": ["sim"]}}
     file = folder / "sceau.toml"
     write_private(file, tomlkit.dumps(tree))
     settings = load(file, environ={})

@@ -13,13 +13,14 @@ import sys
 import tempfile
 import time
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, local
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench.installation import engine, fill, lay_out
 from bench.operators import operator
@@ -54,9 +55,25 @@ class Latencies:
         return f"p50 {self.p50:.1f}, worst {self.worst:.1f}; from the caller's send: p99 {self.p99_from_caller:.1f} ms"
 
 
-def idle(codes: int = 500, per_s: float = 2.0) -> Latencies:
-    """Codes alone."""
-    return _play(codes, per_s, response_s=0.001)
+class Site(NamedTuple):
+    """Where a run takes place: the ports of the engine's API and of the operator's control, and a key."""
+
+    port: int
+    control: int
+    key: str
+
+
+Beside = Callable[[Site], AbstractContextManager[None]]
+"""What goes on beside the codes; it is entered before the first of them and left after the last."""
+
+
+def _nothing(_site: Site) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def idle(codes: int = 500, per_s: float = 2.0, beside: Beside = _nothing) -> Latencies:
+    """Codes alone, or beside something else than messages."""
+    return _play(codes, per_s, response_s=0.001, beside=beside)
 
 
 def capped(codes: int = 500, per_s: float = 2.0) -> Latencies:
@@ -86,10 +103,11 @@ def _play(
     backlog: int = 0,
     keep: int = 0,
     phases: int = 1,
+    beside: Beside = _nothing,
 ) -> Latencies:
     with (
         tempfile.TemporaryDirectory(prefix="sceau-bench-") as folder,
-        operator(response_s) as (port, _control),
+        operator(response_s) as (port, control),
     ):
         with _one_at_a_time:
             installation = lay_out(Path(folder), port, window=WINDOW, rate=rate)
@@ -99,7 +117,8 @@ def _play(
         with engine(installation, *probe) as running:
             time.sleep(_SETTLE_S)
             pause_s = max(_LEAST_PAUSE_S, codes / per_s / phases / _PAUSE_SHARE) if keep else 0.0
-            sent, spans = _send(running.port, installation.key, codes, per_s, phases, pause_s)
+            with beside(Site(running.port, control, installation.key)):
+                sent, spans = _send(running.port, installation.key, codes, per_s, phases, pause_s)
             time.sleep(_SETTLE_S)
         seen = json.loads(output.read_text())
     return _figures(sent, seen, spans if keep else [])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -90,14 +90,32 @@ def _entry(octets: bytes, place: int) -> dict[str, Any]:
 
 def canonical(value: Any) -> bytes:
     """Return a JSON value as RFC 8785 writes it; bundles have no fractions, and no integer of 2^53 or more."""
+    for inner in _values(value):
+        if isinstance(inner, float) or (isinstance(inner, int) and abs(inner) >= 2**53):
+            raise ValueError("a number that no bundle has")
+    written = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    # RFC 8785 orders keys by their UTF-16 units: by code points it is the same, unless some are beyond U+FFFF.
+    if not written.isascii() and max(written) > "\uffff":
+        written = json.dumps(_ordered(value), ensure_ascii=False, separators=(",", ":"))
+    return written.encode("utf-8")
+
+
+def _values(value: Any) -> Iterator[Any]:
+    """Give a JSON value and all that is in it, however deep."""
+    waiting = [value]
+    while waiting:
+        inner = waiting.pop()
+        yield inner
+        if isinstance(inner, dict):
+            waiting += inner.values()
+        elif isinstance(inner, list):
+            waiting += inner
+
+
+def _ordered(value: Any) -> Any:
     if isinstance(value, dict):
-        ordered = sorted(value.items(), key=lambda item: item[0].encode("utf-16-be"))
-        return b"{" + b",".join(canonical(key) + b":" + canonical(inner) for key, inner in ordered) + b"}"
-    if isinstance(value, list):
-        return b"[" + b",".join(canonical(inner) for inner in value) + b"]"
-    if isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53):
-        raise ValueError("a number that no bundle has")
-    return json.dumps(value, ensure_ascii=False).encode("utf-8")
+        return {key: _ordered(value[key]) for key in sorted(value, key=lambda key: key.encode("utf-16-be"))}
+    return [_ordered(inner) for inner in value] if isinstance(value, list) else value
 
 
 def check_openings(entries: Sequence[Mapping[str, Any]], openings: Any) -> None:
@@ -105,17 +123,25 @@ def check_openings(entries: Sequence[Mapping[str, Any]], openings: Any) -> None:
     known = _commitments([entry["body"] for entry in entries])
     given: dict[str, Any] = openings if isinstance(openings, dict) else {"": None}
     for commitment, opening in given.items():
+        salt = b""
         try:
             salt = bytes.fromhex(opening["salt"])
             made = hmac.digest(salt, canonical(opening["value"]), "sha256").hex()
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             made = ""
         if made != commitment or len(salt) != 32 or commitment not in known:
             raise Broken("altered", "openings.json", "a value is not what the chain committed to")
 
 
-def _commitments(value: Any) -> set[str]:
-    if isinstance(value, dict) and value.keys() == {"commitment"}:
-        return {str(value["commitment"])}
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return {found for one in inner for found in _commitments(one)}
+def _commitments(bodies: Sequence[Any]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(bodies)
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict) and value.keys() == {"commitment"}:
+            found |= {one for one in value.values() if isinstance(one, str)}
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return found
