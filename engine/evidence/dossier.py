@@ -17,11 +17,9 @@ import segno
 from fpdf import FPDF
 from fpdf.enums import WrapMode
 
+from engine.evidence.chronology import Chronology, instant
+
 _MARGIN: Final = 18
-_TEXTS: Final = {"message.queued": "text", "reply.received": "reply"}
-_QUIET: Final = frozenset(
-    {"chain.opened", "request.created", "document.declared", "signer.declared", "signing.created"}
-)
 
 
 def folder() -> Path:
@@ -38,11 +36,11 @@ def render(gathered: Mapping[str, Any], language: str) -> bytes:
 
 
 class _Dossier:
-    def __init__(self, gathered: Mapping[str, Any], words: Mapping[str, str]) -> None:
+    def __init__(self, gathered: Mapping[str, Any], words: Mapping[str, Any]) -> None:
         self.gathered = gathered
         self.words = words
         self.entries: Sequence[Mapping[str, Any]] = [one["entry"] for one in gathered["entries"]]
-        self.openings = gathered["openings"]
+        self.chronology = Chronology(self.entries, gathered["openings"], words)
         self.pdf = FPDF(format="A4")
         for style, name in (("", "DejaVuSans"), ("B", "DejaVuSans-Bold")):
             self.pdf.add_font("DejaVu", style, folder() / "fonts" / f"{name}.ttf")
@@ -56,80 +54,74 @@ class _Dossier:
         self._line(words["title"], 20, bold=True)
         self._line(words["subtitle"], 10)
         self._request()
+        self._people()
         self._signatures()
         self._history()
+        self._anchors()
         self._head()
         return bytes(pdf.output())
 
     def _request(self) -> None:
         words = self.words
-        created = self._first("request.created")
+        created = next(entry for entry in self.entries if entry["kind"] == "request.created")
         self._heading(words["request"])
         self._fact(words["request"], self.gathered["case_id"])
-        self._fact(words["created"], created["at"])
-        self._fact(words["expires"], str(created["body"]["expires_at"]))
+        self._fact(words["created"], instant(created["at"]))
+        self._fact(words["expires"], instant(str(created["body"]["expires_at"])))
         self._heading(words["documents"])
-        documents: dict[str, tuple[str, str, bool]] = {}
+        documents: dict[str, tuple[str, bool]] = {}
         for entry in self.entries:
-            body = entry["body"]
-            if entry["kind"] == "document.declared":
-                documents[body["document"]] = (body["name"], body["sha256"], False)
-            elif entry["kind"] in {"document.changed", "document.uploaded"}:
-                name = documents[body["document"]][0]
-                documents[body["document"]] = (name, body["sha256"], entry["kind"] == "document.uploaded")
-        for name, sha256, observed in documents.values():
+            if entry["kind"] in {"document.declared", "document.changed", "document.uploaded"}:
+                body = entry["body"]
+                documents[body["document"]] = (body["sha256"], entry["kind"] == "document.uploaded")
+        for document, (sha256, observed) in documents.items():
+            name = self.chronology.document(document)
             self._fact(name, f"{words['sha256']} {sha256} ({words['observed' if observed else 'stated']})")
+
+    def _people(self) -> None:
+        words, opened = self.words, self.chronology.opened
         self._heading(words["signers"])
         for entry in self.entries:
             if entry["kind"] in {"signer.declared", "signer.changed"}:
                 body = entry["body"]
-                who = [self._open(body.get(name)) for name in ("name", "phone", "email")]
-                self._fact(" · ".join(one for one in who if one), f"{words['role']}: {body['role']}")
-                self._fact(words["consent"], f"{body['consent']['text']} ({body['consent']['version']})")
+                who = [opened(body.get(name)) for name in ("name", "phone", "email")]
+                how = f", {words['mode']} {words['mode_' + body['mode']]}" if body["role"] != "copy" else ""
+                told = " · ".join(one for one in who if one) or words["erased"]
+                self._fact(f"{told} ({words['stated']})", words["role_" + body["role"]] + how)
+                self._line(f"{words['consent']} {body['consent']['version']}: {body['consent']['text']}", 8)
 
     def _signatures(self) -> None:
-        words = self.words
+        words, tell = self.words, self.chronology
         self._heading(words["signatures"])
-        names = {
-            entry["body"]["signer"]: self._open(entry["body"].get("name")) or entry["body"]["signer"]
-            for entry in self.entries
-            if entry["kind"] == "signer.declared"
-        }
         for entry in self.entries:
             if entry["kind"] == "signing.signed":
                 body = entry["body"]
-                self._fact(f"{words['signed_at']} {entry['at']}", f"{words['by']} {names[body['signer']]}")
-                self._fact(words["sha256"], body["document_sha256"])
-                self._fact(words["how"], words[body["assurance"]])
+                self._fact(
+                    f"{tell.document(body['document'])}: {words['signed_at']} {instant(entry['at'])} "
+                    f"{words['by']} {tell.name(body['signer'])}",
+                    f"{words['how']}: {words[body['assurance']]}",
+                )
+                self._line(f"{words['sha256']} {body['document_sha256']}", 8)
+                self._line(f"{words['consent']} {body['consent']['version']}, {body['consent']['sha256']}", 8)
 
     def _history(self) -> None:
+        self._heading(self.words["history"])
+        for told in self.chronology:
+            self.pdf.ln(1.5)
+            self._line(f"{instant(told.at)} · {told.seq}", 8)
+            self._line(told.sentence, 9, bold=True)
+            self._line("\n".join(told.details), 7)
+
+    def _anchors(self) -> None:
         words = self.words
-        self._heading(words["history"])
-        for entry in self.entries:
-            if entry["kind"] in _QUIET:
-                continue
-            body, kind = entry["body"], entry["kind"]
-            self._line(f"{entry['at']}   {kind}", 8, bold=True)
-            told: list[str] = []
-            if kind in _TEXTS:
-                told.append(f"{words[_TEXTS[kind]]}: {self._open(body.get('text')) or words['erased']}")
-            if "code" in body and isinstance(body["code"], dict):
-                told.append(f"{words['code']}: {self._open(body['code']) or words['erased']}")
-            told += [
-                f"{words['message_id']}: {part['smsc_message_id']} ({part['account']}/{part['bind']})"
-                for part in body.get("parts", [])
-                if part.get("smsc_message_id")
+        self._heading(words["stamps"])
+        for anchor in self.gathered["anchors"]:
+            leaf, root = json.loads(anchor["leaf"]), json.loads(anchor["root"])
+            facts = {"count": leaf["count"], "size": root["size"], "at": instant(root["at"])}
+            stamps = [
+                words["stamped"].format(at=instant(one["at"]), authority=one["authority"]) for one in anchor["tokens"]
             ]
-            plain = {
-                name: value
-                for name, value in body.items()
-                if isinstance(value, str | int) and name not in {"code_seed", "message"}
-            }
-            told += [
-                f"{name}: {value}" + (f" ({words['stated']})" if name in entry["stated"] else "")
-                for name, value in plain.items()
-            ]
-            self._line("\n".join(told), 7)
+            self._fact(words["anchored"].format_map(facts), "\n".join(stamps) or words["unstamped"])
 
     def _head(self) -> None:
         head = self.gathered["head"] or ""
@@ -139,16 +131,6 @@ class _Dossier:
         segno.make(f"sceau:evidence:{self.gathered['case_id']}:{head}", error="m").save(image, kind="png", scale=6)
         self.pdf.image(image, w=42)
         self._line(self.words["note"], 8)
-
-    def _first(self, kind: str) -> Mapping[str, Any]:
-        return next(entry for entry in self.entries if entry["kind"] == kind)
-
-    def _open(self, value: Any) -> str:
-        """Return what a commitment hides, if the bundle opens it."""
-        if isinstance(value, dict) and "commitment" in value:
-            opening = self.openings.get(value["commitment"])
-            return "" if opening is None else str(opening["value"])
-        return str(value or "")
 
     def _heading(self, text: str) -> None:
         self.pdf.ln(3)
