@@ -16,7 +16,7 @@ LOCK_FLAGS := --quiet --generate-hashes --strip-extras --allow-unsafe --no-heade
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(STAMP) ## send one code to the simulator's handset and back, step by step
+demo: $(STAMP) ## a code to a simulated handset and back, a PDF signed by SMS and on a page, step by step
 	@$(BIN)/sceau demo
 
 serve: $(STAMP) ## run the server; writes sceau.toml first if there is none

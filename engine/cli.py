@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 app.command("init")(init.init)
 app.command("serve")(serve.serve)
-app.command("demo")(demo.demo)
+app.add_typer(demo.app, name="demo")
 app.add_typer(keys.app, name="keys")
 app.add_typer(keys.applications, name="applications")
 app.command("binds")(binds.binds)

@@ -77,15 +77,17 @@ async def serve(
         for bound in sockets
     ]
     async with trio.open_nursery() as handlers:
-        async with trio.open_nursery() as accepting:
+        try:
+            async with trio.open_nursery() as accepting:
+                for bound in listeners:
+                    accepting.start_soon(_accept, bound, connections.handle, handlers)
+                task_status.started([Address(*bound.socket.getsockname()[:2]) for bound in sockets])
+                await stop.wait()
+                accepting.cancel_scope.cancel()
+        finally:
             for bound in listeners:
-                accepting.start_soon(_accept, bound, connections.handle, handlers)
-            task_status.started([Address(*bound.socket.getsockname()[:2]) for bound in sockets])
-            await stop.wait()
-            accepting.cancel_scope.cancel()
-        for bound in listeners:
-            with trio.CancelScope(shield=True):
-                await bound.aclose()
+                with trio.CancelScope(shield=True):
+                    await bound.aclose()
         await context.terminated.set()
         handlers.cancel_scope.deadline = trio.current_time() + listener.http.shutdown_grace_s
 

@@ -32,7 +32,7 @@ _DATA: Final = "sceau-data"
 _ACCOUNT: Final = "simulator"
 _SYSTEM_ID: Final = "sceau"
 _SMPP_PORT: Final = 2775
-_SENDER: Final = "+12025550100"  # a number reserved for fiction
+SENDER: Final = "+12025550100"  # a number reserved for fiction
 _PASSWORD_OCTETS: Final = 6  # 8 characters of base64url: all that SMPP promises to carry
 
 
@@ -125,7 +125,7 @@ def settings_text(password: str) -> str:
         "senders",
         _super_table(
             main=_table(
-                address=_said(_SENDER, "a long number, a short code, or a name of at most 11 characters"),
+                address=_said(SENDER, "a long number, a short code, or a name of at most 11 characters"),
                 application=_said("*", "or one application"),
                 lane=_said("*", "otp, transactional, bulk"),
                 accounts=[_ACCOUNT],
@@ -139,7 +139,7 @@ def settings_text(password: str) -> str:
     document.add(tomlkit.comment("Numbers of ours, and whose replies they are:"))
     for line in (
         "[numbers.replies]",
-        f'address = "{_SENDER}"',
+        f'address = "{SENDER}"',
         f'application = "{DEFAULT_APPLICATION}"',
         f'accounts = ["{_ACCOUNT}"]',
     ):
