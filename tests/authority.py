@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from pyhanko.sign.timestamps.dummy_client import DummyTimeStamper
 from pyhanko_certvalidator.registry import SimpleCertificateStore
+from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
 START = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
 END = dt.datetime(2050, 1, 1, tzinfo=dt.UTC)
@@ -50,6 +52,11 @@ class TestAuthority:
         stamper = DummyTimeStamper(_asn1(self.leaf), self._key, certificates, fixed_dt=self.at)
         answered: bytes = stamper.request_tsa_response(tsp.TimeStampReq.load(query)).dump()
         return answered
+
+    def token(self, content: bytes) -> str:
+        """A time stamp over these octets as it is stored: the DER of the answer, in base64."""
+        query = TimestampRequestBuilder().data(content).hash_algorithm(HashAlgorithm.SHA256).build()
+        return base64.b64encode(self.stamped(query.as_bytes())).decode()
 
     def granted(self, query: bytes) -> httpx2.Response:
         return httpx2.Response(

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
 
-from engine.evidence.authorities import read_with_library
+from engine.evidence.authorities import read_twice, read_with_library
 from engine.evidence.verify_stamp import BadStamp, Stamp, read_stamp
 from tests.authority import TestAuthority
 
@@ -74,6 +74,7 @@ def test_an_octet_changed_is_never_taken_by_one_of_the_two_alone(place: int, cha
     token = TOKEN[:place] + bytes([TOKEN[place] ^ change]) + TOKEN[place + 1 :]
     if vouches(said(read_stamp, token)):
         assert vouches(said(read_with_library, token))
+    assert vouches(said(read_twice, token)) == vouches(said(read_stamp, token)) is False
 
 
 @given(st.data())

@@ -1,6 +1,6 @@
 """`sceau evidence`: verifies a bundle, prints the verifier and the public keys, exports a case's bundle.
 
-Verifying is the program that works without Sceau, but for time stamps, which the library reads here; what is trusted
+Verifying is the program that works without Sceau; time stamps are read by the library here too. What is trusted
 are the installation's own keys and authorities, unless others are named.
 """
 
@@ -12,7 +12,7 @@ import typer
 from engine.commands.rows import Rows, SettingsFile
 from engine.errors import Conflict
 from engine.evidence import standalone, verify_bundle
-from engine.evidence.authorities import read_with_library
+from engine.evidence.authorities import read_twice
 from engine.keyring import KeyRing
 from engine.settings import load
 
@@ -41,7 +41,7 @@ def verify(
             [one for path in head or [] for one in verify_bundle.read_heads(path)],
             [path.read_bytes() for path in document or []],
             [one for path in roots for one in verify_bundle.read_authorities(path)],
-            read_with_library,
+            read_twice,
         )
         found = verify_bundle.verify(bundle.read_bytes(), outside)
     except (verify_bundle.Unreadable, OSError) as error:

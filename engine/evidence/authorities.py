@@ -1,7 +1,7 @@
 """Asks time-stamp authorities (RFC 3161) over HTTP, and checks what they answer before it is kept.
 
-The authorities are the operator's own settings, so their addresses are not guarded as those of webhooks are. Reading a
-response is the library's work here; `verify_stamp` does the same without it, for whoever verifies without Sceau.
+The authorities are the operator's own settings, so their addresses are not guarded as those of webhooks are. A response
+is read by the library and by `verify_stamp`, which does the same without it for whoever verifies without Sceau.
 """
 
 import ssl
@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Final
 
 import httpx2
-from cryptography.x509 import Certificate, load_der_x509_certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate, load_pem_x509_certificates
 from rfc3161_client import (
     HashAlgorithm,
     TimestampRequestBuilder,
@@ -22,7 +22,7 @@ from rfc3161_client import (
 )
 
 from engine.errors import SettingsError
-from engine.evidence.verify_stamp import BadStamp, Stamp
+from engine.evidence.verify_stamp import BadStamp, Stamp, read_stamp
 from engine.settings_service import Authority
 
 _QUERY: Final = "application/timestamp-query"
@@ -63,7 +63,7 @@ class TimeStampAuthority:
         answer = await self._post(request.as_bytes())
         try:
             response = decode_timestamp_response(answer)
-            stamp = read_with_library(answer, sha256(content).digest(), self.roots)
+            stamp = read_twice(answer, sha256(content).digest(), self.roots)
         except (BadStamp, ValueError) as error:
             raise NoStamp(f"it answered with no time stamp ({error})") from None
         if not stamp.trusted:
@@ -95,6 +95,18 @@ class TimeStampAuthority:
             raise NoStamp(f"it was not reached ({type(error).__name__})") from None
 
 
+def read_twice(response: bytes, digest: bytes, roots: Sequence[Certificate]) -> Stamp:
+    """Return what both readers say of a TimeStampResp; raises `BadStamp` if either does, or if they differ.
+
+    The library is lenient with fields that no signature covers, the strict reader is not: a stamp with one octet
+    changed is a bad one.
+    """
+    strict, library = read_stamp(response, digest, roots), read_with_library(response, digest, roots)
+    if (strict.matches, strict.trusted) != (library.matches, library.trusted):
+        raise BadStamp("two readers understand it differently")
+    return strict
+
+
 def read_with_library(response: bytes, digest: bytes, roots: Sequence[Certificate]) -> Stamp:
     """Return what a TimeStampResp says of a SHA-256 digest, as `verify_stamp.read_stamp` does; raises `BadStamp`."""
     try:
@@ -106,10 +118,10 @@ def read_with_library(response: bytes, digest: bytes, roots: Sequence[Certificat
         named = found.signed_data.signer_infos
         signers = {(one.issuer, one.serial_number) for one in named}
         certificates = [load_der_x509_certificate(one) for one in found.signed_data.certificates]
-        signer = next((one for one in certificates if (one.issuer, one.serial_number) in signers), None)
-    except (ValueError, OverflowError) as error:
+        signer = next(one for one in certificates if (one.issuer, one.serial_number) in signers)
+        name = signer.subject.rfc4514_string()
+    except (ValueError, OverflowError, KeyError, TypeError, StopIteration, InvalidVersion) as error:
         raise BadStamp(f"not a time stamp in DER ({type(error).__name__})") from None
-    name = "" if signer is None else signer.subject.rfc4514_string()
     if not roots:
         return Stamp(at, matches, False, name)
     try:

@@ -143,7 +143,8 @@ def _manifest(members: Mapping[str, bytes], trusted: Trusted) -> None:
 def _leaf_of(anchor: Any) -> dict[str, Any]:
     try:
         leaf = json.loads(anchor["leaf"])
-        if type(leaf["count"]) is int and isinstance(leaf["head"], str) and isinstance(anchor["root"], str):
+        named = (leaf["case"], leaf["application"], leaf["head"], anchor["root"])
+        if type(leaf["count"]) is int and all(isinstance(one, str) for one in named):
             return leaf  # type: ignore[no-any-return]
     except (ValueError, TypeError, KeyError):
         pass

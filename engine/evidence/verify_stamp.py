@@ -112,11 +112,10 @@ def _stamp(response: bytes, digest: bytes, roots: Sequence[x509.Certificate]) ->
     signer, certificate = _signer(info, certificates)
     if signer.digest is not _HASHES.get(next(iter(digests)) if len(digests) == 1 else ""):
         raise BadStamp("its digest algorithm is not the SHA-2 that it declares")
-    trusted = certificate is not None and _is_trusted(certificate, certificates, roots, at)
-    if certificate is not None and trusted:
+    trusted = _is_trusted(certificate, certificates, roots, at)
+    if trusted:
         _check_signature(signer, certificate, content.content)
-    name = "" if certificate is None else certificate.subject.rfc4514_string()
-    return Stamp(at, imprint == digest, trusted, name)
+    return Stamp(at, imprint == digest, trusted, certificate.subject.rfc4514_string())
 
 
 def _tst_info(octets: bytes) -> tuple[datetime.datetime, bytes]:
@@ -161,8 +160,11 @@ class _Signer(NamedTuple):
     signature: bytes
 
 
-def _signer(info: Iterator[_Item], certificates: Sequence[x509.Certificate]) -> tuple[_Signer, x509.Certificate | None]:
-    """Return what the one SignerInfo (RFC 5652, section 5.3) says, and the certificate that it names."""
+def _signer(info: Iterator[_Item], certificates: Sequence[x509.Certificate]) -> tuple[_Signer, x509.Certificate]:
+    """Return what the one SignerInfo (RFC 5652, section 5.3) says, and the certificate that it names.
+
+    Authorities are asked for their certificates (`certReq`): a stamp without its signer's proves nothing to anybody.
+    """
     _version(info, 1)
     named = _inside(next(info), _SEQUENCE)
     issuer, serial = next(named).whole, int.from_bytes(_of(named, _INTEGER).content, "big", signed=True)
@@ -175,8 +177,10 @@ def _signer(info: Iterator[_Item], certificates: Sequence[x509.Certificate]) -> 
         pass
     if digest is None:
         raise BadStamp("its digest algorithm is not SHA-2")
-    found = (one for one in certificates if (one.issuer.public_bytes(), one.serial_number) == (issuer, serial))
-    return _Signer(digest, attributes.whole, algorithm, signature), next(found, None)
+    for one in certificates:
+        if (one.issuer.public_bytes(), one.serial_number) == (issuer, serial):
+            return _Signer(digest, attributes.whole, algorithm, signature), one
+    raise BadStamp("the certificate of its signer is not in it")
 
 
 def _is_trusted(

@@ -9,100 +9,29 @@ import io
 import json
 import subprocess
 import sys
-import types
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import trio
 import trio.testing
-from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.evidence import standalone, verify_bundle
-from engine.evidence.authorities import read_with_library
-from engine.evidence.bundle import Gathered, collect, pack
-from engine.evidence.exporting import roots
+from engine.evidence.bundle import collect
 from engine.keyring import KeyRing
 from engine.store.connections import Database
 from engine.store.schema import migrate
 from tests.authority import TestAuthority
+from tests.evidence_case import AUTHORITY, ROOTS, Case, made
 from tests.rig import APP, rig
-from tests.scenarios.test_signing import ANNA, BORIS, SETTINGS, SHA, Desk, signer
+from tests.scenarios.test_signing import ANNA, SETTINGS, SHA, Desk, signer
 from workflows import evidence
 from workflows.merkle import Frontier, inclusion_proof, leaf_hash
 
 Autojump = trio.testing.MockClock
-MADE_AT = "2026-11-26T12:00:00.000000Z"
-
-
-class Case:
-    """A signed request with its evidence, kept in memory: the good, and what an attacker makes of it."""
-
-    def __init__(self, gathered: Gathered, keyring: KeyRing, heads: list[dict[str, Any]]) -> None:
-        self.gathered, self.keyring, self.heads = gathered, keyring, heads
-
-    def bundle(self, gathered: Gathered | None = None) -> bytes:
-        return pack(gathered or self.gathered, self.keyring, MADE_AT, "sceau test", {"dossier.pdf": b"%PDF"})
-
-    def verdict(
-        self,
-        bundle: bytes,
-        *,
-        heads: bool = True,
-        documents: tuple[bytes, ...] = (),
-        authorities: tuple[x509.Certificate, ...] = (),
-    ) -> str:
-        """What both verifiers say: the one that is given away, and the one with the library for time stamps."""
-        keys = list(self.keyring.public_keys().values())
-        outside = verify_bundle.Outside(keys, self.heads if heads else [], documents, authorities, read_with_library)
-        found = verify_bundle.verify(bundle, outside)
-        alone = STAND_ALONE["verify"](bundle, STAND_ALONE["Outside"](*[getattr(outside, one) for one in OUTSIDE]))
-        assert (found.verdict, found.where) == (alone.verdict, alone.where)
-        return found.verdict
-
-    def members(self) -> dict[str, bytes]:
-        with zipfile.ZipFile(io.BytesIO(self.bundle())) as archive:
-            return {name: archive.read(name) for name in archive.namelist()}
-
-    def with_chain(self, change: Callable[[list[bytes]], list[bytes]]) -> bytes:
-        """The bundle with its chain changed and the manifest signed anew: the attacker holds our key."""
-        entries = change([one.encode() for one in self.gathered.entries])
-        return self.bundle(replace(self.gathered, entries=tuple(one.decode() for one in entries)))
-
-
-AUTHORITY = TestAuthority()
-ROOTS = (AUTHORITY.root,)
-OUTSIDE = ("trust", "heads", "documents", "authorities")
-STAND_ALONE: dict[str, Any] = {"__name__": "verify_bundle"}
-sys.modules["verify_bundle"] = types.ModuleType("verify_bundle")  # dataclasses look there for annotations
-exec(compile(standalone.program(), "verify_bundle.py", "exec"), STAND_ALONE)
-
-
-async def made(database: Database, folder: Path | None = None) -> Case:
-    """The evidence of a request that Anna signed by SMS and Boris on a page; with a folder it is time-stamped too."""
-    more: dict[str, Any] = {}
-    if folder is not None:
-        more = {"evidence": {"authorities": {"test_tsa": AUTHORITY.settings(folder)}}}
-    async with rig(database, authority=AUTHORITY.transport(), **SETTINGS, **more) as pair:
-        desk = Desk(pair)
-        await desk.create(signer(ANNA), signer(BORIS, "code"))
-        await pair.settled(3)
-        await desk.says(ANNA, "oui")
-        await desk.says(ANNA, desk.code(ANNA))
-        second = (await desk.view())["signings"][1]["id"]
-        await desk.send(second)
-        await pair.settled(3)
-        await desk.sign(second, desk.code(BORIS))
-        await pair.settled(60)  # receipts after the close are late entries; all of it is anchored
-        keyring = pair.core.keyring
-        gathered = await pair.core.store.read(lambda tx: collect(tx, APP, desk.request, keyring))
-        heads = await pair.core.store.read(lambda tx: roots(tx, APP, 2**53, 50))
-    assert gathered is not None
-    return Case(gathered, keyring, heads)
 
 
 @pytest.fixture(scope="module")
