@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from sqlalchemy import select
 
 from engine.cases.entering import code_of
 from engine.clock import to_rfc3339
+from engine.settings import Settings
 from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.store.tables_signing import SigningRow
-from tests.api_client import Api, open_api
+from engine.transit.replying import JoinedReply
+from tests.api_client import ALICE, Api, open_api
 from tests.test_docs import FOLDER, blocks
 
 _signing: Any = SigningRow.__table__  # type: ignore[attr-defined]
 SEEDS = Statement(lambda _: select(_signing.c.id, _signing.c.seed))
 PATH = "/v1/signature-requests"
 CONTRACT = b"%PDF-1.7 the contract"
+OURS = "38123"
 SHA = hashlib.sha256(CONTRACT).hexdigest()
 ANNA, BORIS = "+33612345671", "+33612345672"
+REPLIED: dict[str, Any] = {
+    "accounts": {
+        "sim": {
+            "kind": "simulator",
+            "binds": {"main": {"host": "127.0.0.1", "port": 2775, "system_id": "sceau", "password": "unused-here"}},
+        }
+    },
+    "senders": {"main": {"address": OURS, "accounts": ["sim"]}},
+    "numbers": {"main": {"address": OURS, "application": ALICE, "accounts": ["sim"]}},
+}
 
 
 async def create(api: Api, **body: Any) -> dict[str, Any]:
@@ -199,6 +215,54 @@ async def test_fifty_right_codes_at_once_sign_once(threaded_store: Store) -> Non
             for _ in range(50):
                 nursery.start_soon(one)
         assert sorted(answers) == [200] + [409] * 49
+
+
+async def test_a_code_typed_and_answered_at_the_same_instant_signs_once_and_both_are_told(
+    threaded_store: Store,
+) -> None:
+    """Both databases: whichever door is first signs, the other hears that it is done, and the evidence has both."""
+    doors, dice = Counter[str](), Random(38123)
+    async with open_api(threaded_store, Settings(**REPLIED)) as api:
+        for number in range(6):
+            shown = await create(api, signers=[{"phone": ANNA, "mode": "reply", "language": "fr"}], auto_send=True)
+            request, signing = shown["id"], shown["signings"][0]["id"]
+            right = await code(api, signing)
+            page: list[Any] = []
+
+            async def types(signing: str = signing, request: str = request, right: str = right) -> None:
+                path = f"{PATH}/{request}/signings/{signing}/sign"
+                page.append(await api.alice.post(path, json=statement(api, right)))  # noqa: B023
+
+            async def answers(right: str = right) -> None:
+                clock = api.context.clock
+                reply = JoinedReply(clock.new_id("rpl"), "sim", ANNA, ANNA[1:], OURS, right, "whole", "", clock.now())
+                await threaded_store.write(lambda tx: api.core.pool.joining.on_reply(tx, reply, clock.now()))
+
+            async with trio.open_nursery() as nursery:
+                for act in dice.sample([types, answers], 2) if number else [answers, types]:
+                    nursery.start_soon(act)
+                    if number == 0:  # the one order that the writer, which prefers calls, leaves to chance
+                        await trio.testing.wait_all_tasks_blocked()
+                        await threaded_store.write(lambda tx: None)
+            told = (await api.alice.get(f"{PATH}/{request}/timeline")).json()["data"]
+            kinds = Counter(one["what"] for one in told)
+            assert (kinds["signature.signed"], kinds["signature.reply_received"]) == (1, 1)
+            evidence = (await api.alice.get(f"{PATH}/{request}/evidence")).json()
+            entries = [one["entry"] for one in evidence["entries"]]
+            checks = [one["body"]["result"] for one in entries if one["kind"] == "check.done"]
+            [signed] = [one["body"] for one in entries if one["kind"] == "signing.signed"]
+            assert checks == ["right"]
+            [heard] = [one["body"] for one in entries if one["kind"] == "reply.received"]
+            assert heard["choice"]
+            roles = [one["body"]["role"] for one in entries if one["kind"] == "message.queued"]
+            if signed["assurance"] == "otp_web":
+                assert page[0].status_code == 200
+                assert "answer" in roles  # the courteous reply: it is signed already
+            else:
+                assert (page[0].status_code, page[0].json()["code"]) == (409, "completed")
+                assert "confirm" in roles
+            doors[signed["assurance"]] += 1
+    assert len(doors) == 2, doors
 
 
 async def test_fifty_wrong_codes_at_once_are_evaluated_five_times(threaded_store: Store) -> None:

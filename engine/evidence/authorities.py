@@ -6,12 +6,12 @@ is read by the library and by `verify_stamp`, which does the same without it for
 
 import ssl
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
 import httpx2
+import trio
 from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate, load_pem_x509_certificates
 from rfc3161_client import (
     HashAlgorithm,
@@ -74,25 +74,31 @@ class TimeStampAuthority:
 
     async def _post(self, query: bytes) -> bytes:
         try:
-            async with (
-                httpx2.AsyncClient(
-                    verify=self.tls, timeout=self.settings.timeout_s, trust_env=False, transport=self.transport
-                ) as client,
-                client.stream(
-                    "POST", self.settings.url, content=query, headers={"Content-Type": _QUERY, "Accept": _REPLY}
-                ) as response,
-            ):
-                if response.status_code != httpx2.codes.OK:
-                    raise NoStamp(f"it answered with status {response.status_code}")
-                body = b""
-                async with aclosing(response.aiter_bytes()) as pieces:
-                    async for piece in pieces:
-                        body += piece
-                        if len(body) > _MOST_OCTETS:
-                            raise NoStamp("its answer is too long")
-                return body
-        except httpx2.HTTPError as error:
+            with trio.fail_after(self.settings.timeout_s):
+                status, body, size = await self._exchange(query)
+        except (httpx2.HTTPError, trio.TooSlowError) as error:
             raise NoStamp(f"it was not reached ({type(error).__name__})") from None
+        if status != httpx2.codes.OK:
+            raise NoStamp(f"it answered with status {status}")
+        if size > _MOST_OCTETS:
+            raise NoStamp("its answer is too long")
+        return body
+
+    async def _exchange(self, query: bytes) -> tuple[int, bytes, int]:
+        """Return the answer's status, its first octets, and how many there were.
+
+        It is read to its end: the HTTP client leaves a generator open behind a body that is left before.
+        """
+        headers = {"Content-Type": _QUERY, "Accept": _REPLY}
+        body, size = b"", 0
+        async with (
+            httpx2.AsyncClient(verify=self.tls, timeout=None, trust_env=False, transport=self.transport) as client,
+            client.stream("POST", self.settings.url, content=query, headers=headers) as response,
+        ):
+            async for piece in response.aiter_bytes():
+                size += len(piece)
+                body += piece[: _MOST_OCTETS - len(body)]
+            return response.status_code, body, size
 
 
 def read_twice(response: bytes, digest: bytes, roots: Sequence[Certificate]) -> Stamp:

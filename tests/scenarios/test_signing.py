@@ -17,7 +17,7 @@ from engine.cases.signatures import AskedDocument, AskedSigner, CreateRequest, S
 from engine.clock import DAY
 from engine.store.connections import Database
 from engine.store.transaction import Tx
-from tests.rig import APP, EVENTS, REPLIES, Rig, rig
+from tests.rig import APP, EVENTS, MESSAGES, REPLIES, Rig, bind_settings, rig
 
 Autojump = trio.testing.MockClock
 ANNA, BORIS = "+33612345671", "+33612345672"
@@ -204,18 +204,38 @@ async def test_stop_signs_nothing_silences_reminders_and_leaves_the_signing_open
 ) -> None:
     async with rig(database, **SETTINGS) as pair:
         desk = Desk(pair)
-        await desk.create(signer(ANNA), reminders_s=(3_600,))
+        await desk.create(signer(ANNA), reminders_s=(120,))
         await pair.settled(3)
         await desk.says(ANNA, "STOP")
         assert (await desk.events())[-1] == "opted_out"
         told = len(desk.texts(ANNA))
-        await pair.settled(4_000)
+        await pair.settled(300)
         assert len(desk.texts(ANNA)) == told
         signing = (await desk.view())["signings"][0]["id"]
         assert (await desk.send(signing)).code == "sent"  # a code that was asked for is no reminder
         await pair.settled(3)
         await desk.says(ANNA, desk.code(ANNA))
         assert await desk.states() == ["signed"]
+
+
+async def test_stop_between_the_queueing_and_the_sending_of_a_reminder_stops_it(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """The reminder is due while an account of one PDU a second has a minute's worth before it; STOP comes meanwhile."""
+    async with rig(database, **SETTINGS, account={"rate": 1, "binds": {"main": bind_settings()}}) as pair:
+        desk = Desk(pair)
+        await desk.create(signer(ANNA), signer(BORIS), reminders_s=(120,))
+        await pair.settled(110)
+        await pair.send_many(["Bonjour"] * 60, "+33612345699")
+        await pair.settled(10.5)
+        waiting = {row["recipient"]: row["id"] for row in await pair.rows(MESSAGES) if row["state"] == "queued"}
+        assert {ANNA, BORIS} <= waiting.keys()
+        told = len(desk.texts(ANNA))
+        await desk.says(ANNA, "STOP", 120)
+        assert len(desk.texts(ANNA)) == told
+        assert (await pair.message(waiting[ANNA]))["reason"] == "opted_out"
+        assert (await pair.message(waiting[BORIS]))["state"] == "delivered"  # who did not say STOP is reminded
+        assert await desk.states() == ["notified", "notified"]
 
 
 async def test_a_signer_of_the_page_never_signs_by_sms(database: Database, autojump_clock: Autojump) -> None:
