@@ -72,6 +72,7 @@ WORDS: Final[Mapping[str, str]] = {
     "accounts.id_style": "how ids in responses and receipts relate",
     "accounts.receipt_text_only": "take a deliver_sm for a receipt by its text alone",
     "accounts.strip_plus": "send numbers without `+`",
+    "accounts.trusted_origin": "the operator checks who sends what it delivers: reverse codes are `mo_trusted`",
     "accounts.cancel_sm": "obeys cancel_sm: profiles with `cancel_on_air` send it for codes that are over",
     "accounts.status_overrides": 'own meaning of a command_status: `"0x45" = "permanent"`',
     "accounts.binds.host": "name or address of the SMSC, resolved at each connect",

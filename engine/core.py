@@ -21,12 +21,15 @@ from engine.cases.conducting import Conductor
 from engine.cases.effects import Effects
 from engine.cases.following import Followers
 from engine.cases.profiles import Profiles, default_profile
+from engine.cases.reverse import OurNumber, Reverses
+from engine.cases.reverse_replying import ReverseReplies
 from engine.cases.signature_conducting import SignatureConductor
 from engine.cases.signature_following import SignatureFollowers
 from engine.cases.signature_replying import SignatureReplies
 from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
 from engine.cases.vocabulary import Templates, load_templates
+from engine.cases.waiting import Waiting
 from engine.clock import DAY, MINUTE, SECOND, Clock
 from engine.consent import Consent
 from engine.duties.messages import MessageDuties
@@ -73,6 +76,8 @@ class Core:
     books: Books
     verifications: Verifications
     signatures: Signatures
+    reverses: Reverses
+    waiting: Waiting
     custody: Custody
     profiles: Profiles
     pool: Pool
@@ -153,6 +158,16 @@ async def open_core(
     )
     signatures = Signatures(signature_conductor)
     custody = Custody(sealer)
+    token, waiting = trio.lowlevel.current_trio_token(), Waiting()
+    reverses = Reverses(
+        clock,
+        keyring,
+        effects,
+        profiles,
+        [OurNumber(one.address, one.application, next(iter(one.keywords), "")) for one in settings.numbers],
+        lambda case_id: token.run_sync_soon(waiting.ring, case_id),
+        lambda state: metrics.reverse_verifications.labels(state).inc(),
+    )
     consent = Consent(clock, keyring)
     followers = Followers(
         conductor,
@@ -161,9 +176,9 @@ async def open_core(
         owner_of(settings),
         SignatureFollowers(signature_conductor),
         SignatureReplies(signatures),
+        ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
         consent,
     )
-    token = trio.lowlevel.current_trio_token()
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))
     books = Books(clock.new_id, followers.messages_moved, references, watching.moved(metrics))
@@ -272,6 +287,8 @@ async def open_core(
         books=books,
         verifications=Verifications(conductor, profiles, lambda code: metrics.checks.labels(code).inc()),
         signatures=signatures,
+        reverses=reverses,
+        waiting=waiting,
         custody=custody,
         profiles=profiles,
         pool=pool,

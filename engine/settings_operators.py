@@ -179,6 +179,7 @@ class Account(NamedPart):
     strip_plus: bool = True
     ton_npi: AddressForms = AddressForms()
     cancel_sm: bool = False
+    trusted_origin: bool = False  # the operator checks the senders of what it delivers
     status_overrides: dict[str, Disposition] = Field(default_factory=dict)
     timers: Timers = Timers()
 

@@ -29,7 +29,7 @@ class Http(Part):
     batch_body_limit: Annotated[int, Field(ge=KIB, le=64 * KIB * KIB)] = 4 * KIB * KIB
     header_limit: Annotated[int, Field(ge=KIB, le=64 * KIB)] = 16 * KIB
     receive_deadline_s: Seconds = 10
-    keep_alive_s: Seconds = 5
+    keep_alive_s: Seconds = 75
     max_connections: Count = 1_000
     max_connections_per_ip: Count = 100
     shutdown_grace_s: Seconds = 10

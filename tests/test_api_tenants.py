@@ -10,10 +10,11 @@ from engine.store.doorway import Store
 from engine.store.statements import column_kinds, insert
 from engine.store.tables import Reply
 from engine.store.transaction import Tx
-from tests.api_client import ALICE, NUMBER, Api, open_api
+from tests.api_client import ALICE, NUMBER, Api, open_api, settings
 
 _INSERT_REPLY = insert(Reply, column_kinds(Reply))
 CANARY = "canary-of-alice"
+NUMBERS = {"main": {"address": "38000", "application": ALICE, "accounts": ["sim"]}}
 REPLY = "rep_" + "5" * 32
 # Values that any body of the document may be filled with; a schema's own type decides the rest.
 KNOWN: dict[str, Any] = {
@@ -29,6 +30,7 @@ KNOWN: dict[str, Any] = {
     "document_sha256": "0" * 64,
     "consent_at": "2026-11-26T12:00:00Z",
     "reason": "because",
+    "secret": "a secret",
 }
 
 
@@ -43,6 +45,8 @@ async def populate(api: Api) -> dict[str, str]:
     await api.alice.put(f"/v1/profiles/{CANARY}", json={"brand": "Alice"})
     asked = {"documents": [{"name": CANARY, "sha256": "1" * 64}], "signers": [{"phone": NUMBER, "name": CANARY}]}
     signature = (await api.alice.post("/v1/signature-requests", json=asked)).json()
+    started = {"claimed": NUMBER, "reference": CANARY}
+    reverse = (await api.alice.post("/v1/reverse-verifications", json=started)).json()
 
     def reply(tx: Tx) -> None:
         row = {
@@ -70,6 +74,7 @@ async def populate(api: Api) -> dict[str, str]:
         "endpoint_id": endpoint["id"],
         "reply_id": REPLY,
         "request_id": signature["id"],
+        "reverse_id": reverse["id"],
         "signing_id": signature["signings"][0]["id"],
         "signer_id": signature["signers"][0]["id"],
         "document_id": signature["documents"][0]["id"],
@@ -105,6 +110,7 @@ async def state_of(api: Api, ids: dict[str, str]) -> list[str]:
         "/v1/messages",
         "/v1/verifications",
         "/v1/signature-requests",
+        "/v1/reverse-verifications",
         f"/v1/signature-requests/{ids['request_id']}/evidence",
         "/v1/webhook-endpoints",
         "/v1/profiles",
@@ -120,7 +126,7 @@ async def state_of(api: Api, ids: dict[str, str]) -> list[str]:
 
 
 async def test_a_second_applications_key_sees_and_changes_nothing(store: Store) -> None:
-    async with open_api(store) as api:
+    async with open_api(store, settings(numbers=NUMBERS)) as api:
         ids = await populate(api)
         before = await state_of(api, ids)
         secrets = [*(value for name, value in ids.items() if name.endswith("_id")), CANARY, NUMBER]
@@ -157,7 +163,7 @@ def _without_ids(body: Any) -> Any:
 
 
 async def test_cursors_and_positions_of_another_application_lead_nowhere(store: Store) -> None:
-    async with open_api(store) as api:
+    async with open_api(store, settings(numbers=NUMBERS)) as api:
         ids = await populate(api)
         for path, cursor in (("messages", "message_id"), ("verifications", "verification_id"), ("keys", "key_id")):
             page = (await api.bob.get(f"/v1/{path}", params={"cursor": ids[cursor]})).json()

@@ -30,6 +30,7 @@ _AMOUNT: Final = re.compile(r"(?:[A-Z]{3} ?|[€$£¥] ?)?[0-9](?:[0-9 .,']*[0-9
 _HOST: Final = re.compile(r"(?=.{4,33}\Z)(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 _ANDROID_HASH: Final = re.compile(r"[A-Za-z0-9+/]{11}")
 _CODE: Final = re.compile(r"[0-9A-Z]{4,10}")
+_GROUPED_CODE: Final = re.compile(r"[0-9A-Z]{4}(?:-[0-9A-Z]{2,4}){1,2}")
 _REFERENCE: Final = re.compile(r"[A-Z][0-9]")
 _SHORT_HASH: Final = re.compile(r"[0-9a-f]{8}")
 _COUNT: Final = re.compile(r"[1-9][0-9]?")
@@ -59,6 +60,8 @@ VALUES: Final[Mapping[str, ValueRule]] = {
     "reference": ValueRule(2, _REFERENCE, optional=True),
     "webotp_host": ValueRule(AUTOFILL_ROOM, _HOST, optional=True),
     "android_hash": ValueRule(11, _ANDROID_HASH, optional=True),
+    "grouped_code": ValueRule(14, _GROUPED_CODE),
+    "keyword": ValueRule(32, optional=True),
     "title": ValueRule(40),
     "short_hash": ValueRule(8, _SHORT_HASH),
     "consent": ValueRule(120),

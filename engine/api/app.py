@@ -23,8 +23,10 @@ from engine.api import (
     keys,
     messages,
     numbers,
+    pages,
     profiles,
     replies,
+    reverse_verifications,
     signature_requests,
     stats,
     verifications,
@@ -39,6 +41,7 @@ from engine.api.problems import Problem, Refused
 TABLES: Final[tuple[Routes, ...]] = (
     messages.routes,
     verifications.routes,
+    reverse_verifications.routes,
     evidence.routes,
     signature_requests.routes,
     events.routes,
@@ -73,6 +76,7 @@ def build_app(context: Context) -> Gate:
     )
     for table in TABLES:
         app.router.routes.extend(ApiRoute(context, endpoint) for endpoint in table.endpoints)
+    app.router.routes.extend(pages.routes(context))
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -9,8 +9,10 @@ from typing import Any, Protocol, Self
 
 from engine.api.auth import Door
 from engine.api.idempotency import InFlight
+from engine.cases.reverse import Reverses
 from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
+from engine.cases.waiting import Waiting
 from engine.clock import Clock
 from engine.core import Core
 from engine.evidence.custody import Custody
@@ -48,6 +50,8 @@ class Context:
     books: Books
     verifications: Verifications
     signatures: Signatures
+    reverses: Reverses
+    waiting: Waiting
     custody: Custody
     resolver: Resolver
     metrics: Metrics
@@ -81,6 +85,8 @@ class Context:
             books=core.books,
             verifications=core.verifications,
             signatures=core.signatures,
+            reverses=core.reverses,
+            waiting=core.waiting,
             custody=core.custody,
             resolver=resolver,
             metrics=core.metrics,

@@ -37,6 +37,7 @@ _ALWAYS: Final = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _API_ONLY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_PAGES: Final = "/r/"  # for people, with a policy of their own: they may stand in a frame
 _OVER_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -62,9 +63,11 @@ class Gate:
     async def _request(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         request_id = self._request_id(headers)
-        added = [*_ALWAYS, (b"x-request-id", request_id.encode())]
-        if not scope["path"].startswith(_DOCUMENTS):
-            added.append(_API_ONLY)
+        added = [(b"x-request-id", request_id.encode())]
+        if not scope["path"].startswith(_PAGES):
+            added += _ALWAYS
+            if not scope["path"].startswith(_DOCUMENTS):
+                added.append(_API_ONLY)
         if self._secure:
             added.append(_OVER_TLS)
         outlet = _Outlet(send, added)

@@ -82,6 +82,11 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "max_voice_codes": Kind(429, "No more codes are spelled for this verification"),
     "locked": Kind(429, "Verifications of this number are locked for a while"),
     "blocked": Kind(403, "Sending to this number is blocked"),
+    # Reverse verifications.
+    "no_number": Kind(422, "You have no such number that takes replies"),
+    "wrong_secret": Kind(403, "The secret of the start is needed to read the result"),
+    "not_received": Kind(409, "The code has not come, or needs no confirmation"),
+    "refused": Kind(409, "The user said that it was not them"),
     # Signature requests.
     "already_signed": Kind(409, "The document was signed before"),
     "declined": Kind(409, "The document was declined, which ended the request"),

@@ -21,7 +21,7 @@ from engine.store import together
 from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.store.tables import Message, Reply
-from engine.store.tables_cases import Case
+from engine.store.tables_cases import Case, ReverseCode
 from engine.store.tables_signing import ConsentEntry, SigningRow
 from engine.store.transaction import Tx
 from workflows.signature import WORKFLOW
@@ -137,6 +137,7 @@ def _ids(tx: Tx, find: Statement, application_id: str, phone: str) -> list[str]:
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 _reply: Any = Reply.__table__  # type: ignore[attr-defined]
 _case: Any = Case.__table__  # type: ignore[attr-defined]
+_reverse: Any = ReverseCode.__table__  # type: ignore[attr-defined]
 _signing: Any = SigningRow.__table__  # type: ignore[attr-defined]
 _consent: Any = ConsentEntry.__table__  # type: ignore[attr-defined]
 
@@ -155,8 +156,15 @@ _OPEN_MESSAGES: Final = _of_person(_message, "recipient", _message.c.final_at.is
 _MESSAGES: Final = _of_person(_message, "recipient")
 _REPLIES: Final = _of_person(_reply, "source")
 _CASES: Final = Statement(
-    lambda _: select(_case.c.id, _case.c.final_at).where(
-        _case.c.application_id == bindparam("application"), _case.c.phone_fp == bindparam("phone")
+    lambda _: (
+        select(_case.c.id, _case.c.final_at)
+        .where(_case.c.application_id == bindparam("application"), _case.c.phone_fp == bindparam("phone"))
+        .union(
+            # Whoever sent a reverse code may not have been claimed.
+            select(_case.c.id, _case.c.final_at)
+            .join(_reverse, _reverse.c.case_id == _case.c.id)
+            .where(_reverse.c.application_id == bindparam("application"), _reverse.c.sender_fp == bindparam("phone"))
+        )
     )
 )
 _FORGET_SIGNINGS: Final = Statement(

@@ -13,6 +13,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.conducting import Conductor
 from engine.cases.outcomes import Wakes
 from engine.cases.profiles import Profiles
+from engine.cases.reverse_replying import ReverseReplies
 from engine.cases.signature_following import SignatureFollowers
 from engine.cases.signature_replying import Claimed, SignatureReplies
 from engine.clock import to_rfc3339
@@ -29,6 +30,7 @@ from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
 from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, words_of
 from workflows.profiles import VerificationProfile
+from workflows.reverse_otp import WORKFLOW as REVERSE
 from workflows.signature import WORKFLOW as SIGNATURE
 from workflows.verify import Facts
 
@@ -47,6 +49,7 @@ class Followers:
     owner_of: Callable[[str, str], str | None]
     signatures: SignatureFollowers
     signature_replies: SignatureReplies
+    reverse_replies: ReverseReplies
     consent: Consent
 
     def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
@@ -74,6 +77,8 @@ class Followers:
                 row = casebook.case_by_id(tx, timer.case_id)
                 if row is not None and row.workflow == SIGNATURE:
                     self.signatures.fired(tx, row, timer.kind, now, wakes)
+                elif row is not None and row.workflow == REVERSE:
+                    self.reverse_replies.reverses.fired(tx, row, now, wakes)
                 elif row is not None:
                     self._step(tx, row, TimerFired(timer.kind), now, wakes)
         return Done(
@@ -87,7 +92,14 @@ class Followers:
         wakes = Wakes()
         claimed = None
         if reply.state == "whole":
-            claimed = self._opted(tx, reply, now, wakes) or self.signature_replies.heard(tx, reply, now, wakes)
+            # A reverse code is forty bits and found by an index: a text that holds one means it, whatever else is open.
+            claimed = (
+                self._opted(tx, reply, now, wakes)
+                or self.reverse_replies.heard(tx, reply, now, wakes)
+                or self.signature_replies.heard(tx, reply, now, wakes)
+            )
+            if claimed is None:
+                self.reverse_replies.unknown(tx, reply, now)
         if claimed is None:
             claimed = Claimed(self.owner_of(reply.our_number, reply.text) or "", "", "no_open_case")
         put_reply(

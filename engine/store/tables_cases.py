@@ -46,6 +46,24 @@ class Case(SQLModel, table=True):
     final_at: int | None = col.instant(None)
 
 
+class ReverseCode(SQLModel, table=True):
+    """What finds a reverse verification: its code and its page, by keyed hashes alone; and who sent the code."""
+
+    __tablename__: ClassVar[str] = "reverse_code"
+    __table_args__ = (
+        Index("ix_reverse_case", "case_id"),
+        Index("ix_reverse_token", "token_hash"),
+        Index("ix_reverse_sender", "application_id", "sender_fp"),
+    )
+
+    code_index: str = col.key()  # HMAC of the canonical code, the one secret that is looked up
+    application_id: str = col.text()
+    case_id: str = col.text()
+    token_hash: str = col.text()
+    secret_hash: str = col.text()
+    sender_fp: str = col.text("")
+
+
 class Allowance(SQLModel, table=True):
     """What is left to one (application, profile, number, purpose): attempts and sends outlive a code."""
 

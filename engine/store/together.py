@@ -7,12 +7,17 @@ from typing import Final
 
 from engine.store.statements import delete_of
 from engine.store.tables import Message, Part, ReceiptRow, Reply, ReplyPart
-from engine.store.tables_cases import Case, Check, Timer
+from engine.store.tables_cases import Case, Check, ReverseCode, Timer
 from engine.store.tables_evidence import EvidenceChain, EvidenceEntry, EvidenceOpening
 from engine.store.tables_signing import SigningRow
 
 MESSAGES: Final = (delete_of(ReceiptRow, "message_id"), delete_of(Part, "message_id"), delete_of(Message))
-CASES: Final = (delete_of(Check, "case_id"), delete_of(Timer, "case_id"), delete_of(Case))
+CASES: Final = (
+    delete_of(Check, "case_id"),
+    delete_of(Timer, "case_id"),
+    delete_of(ReverseCode, "case_id"),
+    delete_of(Case),
+)
 REPLIES: Final = (delete_of(ReplyPart, "reply_id"), delete_of(Reply))
 EVIDENCE: Final = (
     delete_of(EvidenceOpening, "case_id"),

@@ -1,0 +1,212 @@
+"""/v1/reverse-verifications: a code that the user sends by SMS; start, result with its secret, confirm, cancel.
+
+What these do is decided by the workflow behind `engine.cases.reverse`; here are shapes, scopes, long polls and the
+mapping of outcomes to HTTP. The result is read with the secret that the start returned, in the header `Reverse-Secret`.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+import trio
+from fastapi import Header, Query
+from pydantic import Field, StringConstraints
+from starlette.responses import Response
+
+from engine.api import paging
+from engine.api.accepting import destination
+from engine.api.endpoint import Call, Calling, Routes
+from engine.api.idempotency import Answer
+from engine.api.messages import Timeline
+from engine.api.pages import qr
+from engine.api.problems import NUMBERS, Refused
+from engine.api.types import NO_NUL, Body, Instant, Language, NumberText, OpenShown, Region, ShortText, Shown, as_json
+from engine.api.verifications import answer
+from engine.apikeys import Scope
+from engine.cases.outcomes import Outcome
+from engine.cases.reverse import LIFE_LEAST_S, LIFE_MOST_S, StartReverse
+
+routes = Routes("reverse verifications")
+
+_PATH: Final = "/v1/reverse-verifications"
+_ONE: Final = _PATH + "/{reverse_id}"
+_OVER: Final = ("already_approved", "refused", "expired", "canceled", "failed")
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
+
+
+class StartBody(Body):
+    """A reverse verification to start."""
+
+    claimed: NumberText | None = Field(
+        default=None, description="the number that must send the code; without it the sender is the result"
+    )
+    region: Region | None = Field(default=None, description="to read a national `claimed` by")
+    number: NumberText | None = Field(default=None, description="one of your numbers that take replies; the first")
+    language: Language | None = None
+    life_s: Annotated[int, Field(ge=LIFE_LEAST_S, le=LIFE_MOST_S)] = 600
+    confirm: bool = Field(default=False, description="the code alone approves nothing: `…/confirm` does")
+    reference: ShortText | None = None
+
+
+class ConfirmBody(Body):
+    """What the user said when the application asked whether it was them."""
+
+    secret: Secret = Field(repr=False)
+    agreed: bool = True
+
+
+class ReverseShown(OpenShown):
+    """A reverse verification, without the sender's number."""
+
+    id: str
+    state: Literal["pending", "received", "approved", "refused", "expired", "canceled", "failed"]
+    number: str
+    claimed: str | None
+    confirm: bool
+    language: str
+    reference: str | None
+    assurance: Literal["mo_unauthenticated", "mo_trusted"] | None
+    created_at: Instant
+    expires_at: Instant
+    received_at: Instant | None
+    final_at: Instant | None
+
+
+class ReverseStarted(ReverseShown):
+    """What is shown this once (null when an idempotent request is repeated): the code, ways to send it, the secret."""
+
+    code: str | None
+    text: str | None
+    sms: dict[str, str] | None
+    qr: dict[str, str] | None
+    page: str | None
+    secret: str | None
+
+
+class ReversePage(Shown):
+    """Reverse verifications, newest first, without their senders."""
+
+    data: list[ReverseShown]
+    next_cursor: str | None
+
+
+class ReverseResult(ReverseShown):
+    """The result: `from` is who sent the code, E.164."""
+
+    sender: str | None = Field(alias="from")
+
+
+@routes.post(
+    _PATH,
+    needs=(Scope.VERIFY_START,),
+    answers={201: ReverseStarted},
+    refuses=(*NUMBERS, "no_number", "language_not_offered"),
+)
+async def start_reverse_verification(call: Calling, body: StartBody) -> Response:
+    """Get a code for a user to send by SMS. Nothing is sent by us, and nothing is charged."""
+    claimed = None if body.claimed is None else destination(body.claimed, body.region)
+    request = StartReverse(
+        claimed=None if claimed is None else claimed.e164,
+        number=body.number,
+        language=body.language,
+        life_s=body.life_s,
+        confirm=body.confirm,
+        reference=body.reference or "",
+    )
+    case = call.context.reverses
+
+    def start(tx: Any) -> Answer:
+        outcome = case.start(tx, call.application_id, call.caller.actor, request, call.now)
+        return answer(_with_qr(outcome), call.now, created=201)
+
+    return await call.change(start, urgent=True)
+
+
+@routes.get(_PATH, needs=(Scope.VERIFY_READ,), shows=ReversePage)
+async def list_reverse_verifications(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
+    """List the application's reverse verifications, newest first; senders are shown to their secrets alone."""
+    before = paging.after(cursor)
+    case = call.context.reverses
+    rows = await call.read(lambda tx: case.list_page(tx, call.application_id, before, limit + 1))
+    return call.shown(paging.page(rows, limit))
+
+
+@routes.get(_ONE, needs=(Scope.VERIFY_READ,), shows=ReverseResult, refuses=("wrong_secret",))
+async def read_reverse_verification(
+    call: Calling,
+    reverse_id: str,
+    reverse_secret: Annotated[str, Header(max_length=64)] = "",
+    wait: Annotated[int, Query(ge=0, le=60)] = 0,
+) -> Response:
+    """Read the result with the secret in `Reverse-Secret`; `wait` holds the answer back until something happened."""
+    with call.context.waiting.on(reverse_id) as changed:
+        outcome = await _read(call, reverse_id, reverse_secret)
+        if wait and outcome.code == "read" and outcome.body["state"] == "pending":
+            with trio.move_on_after(wait):
+                await changed.wait()
+            outcome = await _read(call, reverse_id, reverse_secret)
+    if outcome.code != "read":
+        raise Refused(outcome.code)
+    return call.shown(as_json(outcome.body))
+
+
+@routes.get(f"{_ONE}/timeline", needs=(Scope.VERIFY_READ,), shows=Timeline)
+async def read_reverse_timeline(call: Calling, reverse_id: str) -> Response:
+    """Read everything that happened, each with its time."""
+    entries = await call.read(lambda tx: call.context.reverses.timeline(tx, call.application_id, reverse_id))
+    if entries is None:
+        raise Refused("not_found")
+    return call.shown(as_json({"data": entries, "next_cursor": None}))
+
+
+@routes.post(
+    f"{_ONE}/confirm",
+    needs=(Scope.VERIFY_CHECK,),
+    answers={200: ReverseShown},
+    refuses=(*_OVER, "wrong_secret", "not_received"),
+)
+async def confirm_reverse_verification(call: Calling, reverse_id: str, body: ConfirmBody) -> Response:
+    """Tell whether the user says that it was them: only then is one approved that was started with `confirm`."""
+    case = call.context.reverses
+    return await call.change(
+        lambda tx: answer(
+            case.confirm(
+                tx, call.application_id, reverse_id, body.secret, call.caller.actor, call.now, agreed=body.agreed
+            ),
+            call.now,
+            confirmed=200,
+        ),
+        urgent=True,
+    )
+
+
+@routes.post(f"{_ONE}/cancel", needs=(Scope.VERIFY_START,), answers={200: ReverseShown}, refuses=_OVER)
+async def cancel_reverse_verification(call: Calling, reverse_id: str) -> Response:
+    """End one; its code approves nothing any more."""
+    case = call.context.reverses
+    return await call.change(
+        lambda tx: answer(
+            case.cancel(tx, call.application_id, reverse_id, call.caller.actor, call.now), call.now, canceled=200
+        )
+    )
+
+
+async def _read(call: Call, reverse_id: str, secret: str) -> Outcome:
+    case = call.context.reverses
+    found: Outcome = await call.read(
+        lambda tx: case.read(tx, call.application_id, reverse_id, secret, call.context.clock.now())
+    )
+    return found
+
+
+def _with_qr(outcome: Outcome) -> Outcome:
+    if outcome.code != "created":
+        return outcome
+    made = qr(outcome.body["number"], outcome.body["text"])
+    images = {"svg": made.svg_inline(scale=4, border=2), "png": made.png_data_uri(scale=5, border=2)}
+    return Outcome(
+        outcome.code,
+        {**outcome.body, "qr": images},
+        outcome.queued,
+        outcome.bells,
+        outcome.secret | {"qr"},
+        outcome.on_air,
+    )

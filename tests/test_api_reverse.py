@@ -1,0 +1,177 @@
+"""The routes of reverse verifications and the page of their code, on both databases."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+import trio.testing
+import zxingcpp
+from PIL import Image
+
+from engine.settings import Settings
+from engine.store.doorway import Store
+from engine.transit.replying import JoinedReply
+from tests.api_client import ALICE, BOB, Api, open_api
+
+PATH = "/v1/reverse-verifications"
+ANNA, OURS, THEIRS = "+33612345671", "+33757000001", "+33757000002"
+BIND = {"host": "127.0.0.1", "port": 2775, "system_id": "sceau", "password": "unused-here"}
+SETTINGS: dict[str, Any] = {
+    "accounts": {"sim": {"kind": "simulator", "binds": {"main": BIND}}},
+    "senders": {"main": {"address": "Sceau", "accounts": ["sim"]}},
+    "numbers": {
+        "alice": {"address": OURS, "application": ALICE, "accounts": ["sim"]},
+        "bob": {"address": THEIRS, "application": BOB, "accounts": ["sim"]},
+    },
+}
+
+
+@asynccontextmanager
+async def opened(store: Store) -> AsyncIterator[Api]:
+    async with open_api(store, Settings(**SETTINGS)) as api:
+        yield api
+
+
+async def start(api: Api, **asked: Any) -> dict[str, Any]:
+    answer = await api.alice.post(PATH, json=asked)
+    assert answer.status_code == 201, answer.text
+    shown: dict[str, Any] = answer.json()
+    return shown
+
+
+async def comes(api: Api, text: str, phone: str = ANNA) -> None:
+    """A handset writes."""
+    clock = api.context.clock
+    reply = JoinedReply(clock.new_id("rpl"), "sim", phone, phone[1:], OURS, text, "whole", "", clock.now())
+    await api.context.store.write(lambda tx: api.core.pool.joining.on_reply(tx, reply, clock.now()))
+
+
+async def result(api: Api, case: dict[str, Any], **query: Any) -> Any:
+    headers = {"Reverse-Secret": case["secret"]}
+    return await api.alice.get(f"{PATH}/{case['id']}", headers=headers, params=query)
+
+
+async def test_a_start_has_all_that_an_application_shows(store: Store) -> None:
+    async with opened(store) as api:
+        case = await start(api, language="en", reference="login-7")
+        assert re.fullmatch(r"[0-9A-HJKMNP-TV-Z]{4}-[0-9A-HJKMNP-TV-Z]{4}", case["code"])
+        assert case["text"] == f"{case['code']} Sceau: send this code only if you asked for it."
+        assert case["sms"]["android"].startswith(f"sms:{OURS}?body=")
+        assert case["qr"]["svg"].startswith("<svg")
+        picture = Image.open(io.BytesIO(base64.b64decode(case["qr"]["png"].partition(",")[2])))
+        [read] = zxingcpp.read_barcodes(picture)
+        assert read.text == f"SMSTO:{OURS}:{case['text']}"  # as a phone's camera reads it
+        assert (case["state"], case["claimed"], case["assurance"]) == ("pending", None, None)
+
+
+async def test_the_result_is_for_whoever_has_the_secret(store: Store) -> None:
+    async with opened(store) as api:
+        case = await start(api, claimed=ANNA)
+        await comes(api, case["code"])
+        shown = (await result(api, case)).json()
+        assert (shown["state"], shown["from"], shown["assurance"]) == ("approved", ANNA, "mo_unauthenticated")
+        without = await api.alice.get(f"{PATH}/{case['id']}")
+        assert (without.status_code, without.json()["code"]) == (403, "wrong_secret")
+        assert ANNA not in without.text
+        other = await api.bob.get(f"{PATH}/{case['id']}", headers={"Reverse-Secret": case["secret"]})
+        assert other.status_code == 404
+        told = (await api.alice.get(f"{PATH}/{case['id']}/timeline")).json()["data"]
+        assert [one["what"] for one in told if one["what"].startswith("reverse.")] == [
+            "reverse.started", "reverse.approved",
+        ]  # fmt: skip
+
+
+async def test_a_repeated_start_gives_neither_code_nor_secret_again(store: Store) -> None:
+    async with opened(store) as api:
+        headers = {"Idempotency-Key": "once"}
+        first = await api.alice.post(PATH, json={}, headers=headers)
+        again = await api.alice.post(PATH, json={}, headers=headers)
+        assert again.json()["id"] == first.json()["id"]
+        secrets = ("code", "text", "sms", "qr", "page", "secret")
+        assert all(first.json()[name] for name in secrets)
+        assert not any(again.json()[name] for name in secrets)
+
+
+async def test_a_long_poll_answers_when_the_code_comes(threaded_store: Store) -> None:
+    async with opened(threaded_store) as api:
+        case = await start(api)
+        answers: list[Any] = []
+
+        async def waits() -> None:
+            answers.append((await result(api, case, wait=30)).json())
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(waits)
+                await trio.testing.wait_all_tasks_blocked(0.05)
+                await comes(api, case["code"])
+        assert answers[0]["state"] == "approved"
+        assert not api.context.waiting._events  # nobody is forgotten there
+
+
+async def test_with_a_confirmation_the_application_has_the_last_word(store: Store) -> None:
+    async with opened(store) as api:
+        for agreed, state in ((True, "approved"), (False, "refused")):
+            case = await start(api, confirm=True)
+            path = f"{PATH}/{case['id']}/confirm"
+            early = await api.alice.post(path, json={"secret": case["secret"]})
+            assert (early.status_code, early.json()["code"]) == (409, "not_received")
+            await comes(api, case["code"])
+            assert (await result(api, case)).json()["state"] == "received"
+            stolen = await api.alice.post(path, json={"secret": "guessed"})
+            assert stolen.status_code == 403
+            done = await api.alice.post(path, json={"secret": case["secret"], "agreed": agreed})
+            assert (done.status_code, done.json()["state"]) == (200, state)
+
+
+async def test_what_is_over_says_so(store: Store) -> None:
+    async with opened(store) as api:
+        case = await start(api)
+        assert (await api.alice.post(f"{PATH}/{case['id']}/cancel")).json()["state"] == "canceled"
+        await comes(api, case["code"])
+        assert (await result(api, case)).json()["state"] == "canceled"
+        other = await start(api)
+        await comes(api, other["code"])
+        late = await api.alice.post(f"{PATH}/{other['id']}/cancel")
+        assert (late.status_code, late.json()["code"]) == (409, "already_approved")
+
+
+async def test_what_cannot_be_started_is_refused_by_a_code(store: Store) -> None:
+    async with opened(store) as api:
+        for asked, status, code in (
+            ({"number": THEIRS}, 422, "no_number"),
+            ({"claimed": "12"}, 422, "number_needs_country"),
+            ({"language": "tl"}, 422, "language_not_offered"),
+            ({"life_s": 5}, 422, "invalid"),
+        ):
+            answer = await api.alice.post(PATH, json=asked)
+            assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_the_page_shows_the_code_until_it_came_and_does_nothing(store: Store) -> None:
+    async with opened(store) as api:
+        case = await start(api, language="fr")
+        for _ in range(3):  # link previews look too
+            page = await api.anonymous.get(case["page"])
+        assert page.status_code == 200
+        assert case["code"] in page.text
+        assert f'href="sms:{OURS}?&amp;body=' in page.text
+        assert "<script" not in page.text
+        assert "http://" not in page.text + page.headers["content-security-policy"]
+        assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'sha256-")
+        assert page.headers["cache-control"] == "no-store"
+        assert "x-frame-options" not in page.headers
+        await comes(api, case["code"])
+        after = await api.anonymous.get(case["page"])
+        assert "Numéro confirmé." in after.text
+        assert case["code"] not in after.text
+        unknown = await api.anonymous.get("/r/unknown")
+        assert unknown.status_code == 404
+        assert "no longer valid" in unknown.text
+        assert (await api.anonymous.post(case["page"])).status_code == 405

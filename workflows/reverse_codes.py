@@ -1,0 +1,87 @@
+"""How a reverse code is written for reading, put into an SMS by a link, and found again in whatever came.
+
+Pure. Which piece of a text is a code, and whether that one is pending, `engine.cases` knows; here are the pieces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+from urllib.parse import quote
+
+_GROUP: Final = 4
+_PIECES_MOST: Final = 40
+_WORDS_MOST: Final = 4
+_LONGEST: Final = 32
+_BETWEEN: Final = re.compile(r"[\s.,;:!?()\"'«»<>\[\]/|]+")
+
+SPAN_US: Final = 3_600 * 1_000_000
+UNKNOWN_BY_SENDER: Final = 5
+UNKNOWN_BY_NUMBER: Final = 1_000
+
+
+def grouped(code: str) -> str:
+    """Return a code in groups of four: `K7QF-3MZT`."""
+    return "-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP))
+
+
+def pieces(text: str) -> Iterator[str]:
+    """Yield the pieces of a text that may be a code: words, and up to four neighbours together, at most forty.
+
+    Dashes are within words; what else people put between groups ends one.
+    """
+    words = [word for word in _BETWEEN.split(text) if word]
+    found = 0
+    for count in range(1, _WORDS_MOST + 1):
+        for start in range(len(words) - count + 1):
+            piece = "".join(words[start : start + count])
+            if len(piece) <= _LONGEST:
+                yield piece
+                found += 1
+                if found == _PIECES_MOST:
+                    return
+
+
+@dataclass(frozen=True, slots=True)
+class SmsLinks:
+    """Links that open the phone's messaging application with number and text filled in."""
+
+    android: str
+    ios: str
+    any: str
+
+    @classmethod
+    def to(cls, number: str, body: str) -> Self:
+        """Return the links: RFC 5724 has `?body=`; iOS wants `&body=`, and both take `?&body=`."""
+        text = quote(body, safe="")
+        return cls(f"sms:{number}?body={text}", f"sms:{number}&body={text}", f"sms:{number}?&body={text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Codes that nobody waits for, counted within an hour: of one sender, or to one number of ours (S14)."""
+
+    since: int = 0
+    count: int = 0
+
+    def at(self, now: int) -> Self:
+        """Return the count as it stands now."""
+        return replace(self, since=now, count=0) if now - self.since >= SPAN_US else self
+
+    def more(self) -> Self:
+        """Return it with one more."""
+        return replace(self, count=self.count + 1)
+
+
+def may_guess(sender: Unknown, number: Unknown, *, claimed: bool) -> bool:
+    """Tell whether a right code counts: not from a sender who guesses; and to a number that many guess at, only from
+    the number that was claimed, which a guesser would have to know too.
+    """
+    return sender.count < UNKNOWN_BY_SENDER and (claimed or number.count < UNKNOWN_BY_NUMBER)
+
+
+def only(found: Sequence[str]) -> str | None:
+    """Return the one case that a text's codes belong to; None for none, and for several: nobody can mean two."""
+    return found[0] if len(set(found)) == 1 else None
