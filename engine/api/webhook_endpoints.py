@@ -48,6 +48,9 @@ class EndpointBody(Body):
     scheme: Scheme = Field(default="v1", description="v1: HMAC-SHA256; v1a: Ed25519")
     event_types: EventTypes = Field(default_factory=list, description="none: all")
     mode: Mode = "single"
+    full_numbers: bool = Field(
+        default=False, description="who wrote, in full: in message.received, reverse.received and reverse.approved"
+    )
     concurrency: Concurrency = 4
 
 
@@ -57,6 +60,7 @@ class EndpointChange(Body):
     url: Url | None = None
     event_types: EventTypes | None = None
     mode: Mode | None = None
+    full_numbers: bool | None = None
     concurrency: Concurrency | None = None
     state: Literal["enabled", "disabled"] | None = None
 
@@ -75,6 +79,7 @@ class EndpointShown(Shown):
     scheme: str
     event_types: list[str]
     mode: str
+    full_numbers: bool
     concurrency: int
     state: str
     disabled_reason: str | None
@@ -106,7 +111,7 @@ async def create_webhook_endpoint(call: Calling, body: EndpointBody) -> Response
     """Name an address to call back; events recorded from now on are owed to it."""
     context = call.context
     _check(context, body.url, body.event_types)
-    spec = EndpointSpec(body.url, body.scheme, tuple(body.event_types), body.mode, body.concurrency)
+    spec = EndpointSpec(body.url, body.scheme, tuple(body.event_types), body.mode, body.concurrency, body.full_numbers)
     drafted = endpoints.draft(call.application_id, spec, context.keyring, context.clock)
     audit_id = context.clock.new_id("aud")
 

@@ -42,6 +42,7 @@ class Target(NamedTuple):
     mode: str
     concurrency: int
     state: str
+    full_numbers: int
 
 
 class Page(NamedTuple):

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import BigInteger, bindparam, select
 
 from engine.clock import SECOND, Clock
 from engine.keyring import KeyRing
@@ -27,7 +27,7 @@ ENDPOINT: Final = Moves(
         "deleted": frozenset(),
     },
 )
-CHANGEABLE: Final = ("url", "event_types", "mode", "concurrency", "state")
+CHANGEABLE: Final = ("url", "event_types", "mode", "full_numbers", "concurrency", "state")
 
 
 class EndpointSpec(NamedTuple):
@@ -38,6 +38,7 @@ class EndpointSpec(NamedTuple):
     event_types: tuple[str, ...] = ()
     mode: str = "single"
     concurrency: int = 4
+    full_numbers: bool = False
 
 
 class EndpointView(NamedTuple):
@@ -49,6 +50,7 @@ class EndpointView(NamedTuple):
     scheme: str
     event_types: tuple[str, ...]
     mode: str
+    full_numbers: bool
     concurrency: int
     state: str
     disabled_reason: str | None
@@ -78,7 +80,7 @@ def draft(application_id: str, spec: EndpointSpec, keyring: KeyRing, clock: Cloc
         "scheme": spec.scheme,
         "event_types": json.dumps(spec.event_types),
         "mode": spec.mode,
-        "full_numbers": 0,
+        "full_numbers": int(spec.full_numbers),
         "concurrency": spec.concurrency,
         "state": "enabled",
         "disabled_reason": None,
@@ -122,6 +124,7 @@ def update(tx: Tx, application_id: str, endpoint_id: str, changes: Mapping[str, 
         new_url=values["url"],
         new_event_types=json.dumps(values["event_types"]),
         new_mode=values["mode"],
+        new_full_numbers=int(values["full_numbers"]),
         new_concurrency=values["concurrency"],
         new_state=values["state"],
         new_reason=values["disabled_reason"],
@@ -151,7 +154,8 @@ def rotate(
 
 def _view(row: Any) -> EndpointView:
     view = EndpointView(*row)
-    return view._replace(event_types=tuple(json.loads(row[EndpointView._fields.index("event_types")])))
+    types = tuple(json.loads(row[EndpointView._fields.index("event_types")]))
+    return view._replace(event_types=types, full_numbers=bool(view.full_numbers))
 
 
 # Statements.
@@ -193,6 +197,7 @@ _UPDATE: Final = Statement(
             url=bindparam("new_url"),
             event_types=bindparam("new_event_types"),
             mode=bindparam("new_mode"),
+            full_numbers=bindparam("new_full_numbers", type_=BigInteger()),
             concurrency=bindparam("new_concurrency"),
             state=bindparam("new_state"),
             disabled_reason=bindparam("new_reason"),

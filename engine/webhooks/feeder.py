@@ -26,6 +26,7 @@ from engine.webhooks.claims import Due, Look, Page, Settled, Target
 from engine.webhooks.guard import BadUrl
 from engine.webhooks.hand import Hand
 from engine.webhooks.line import Answer, Dialer, Line
+from engine.webhooks.numbers import with_numbers
 from engine.webhooks.options import WebhookOptions
 from engine.webhooks.parcels import Parcel, batch, gather, known_batches, single
 from engine.webhooks.recipient import Recipient, prepare
@@ -180,7 +181,13 @@ class Feeder:
 
     async def _page(self, look: Look) -> Page:
         self._hand.begin_look()
-        return await self._desk.read(lambda tx: claims.page(tx, self._endpoint_id, look))
+        return await self._desk.read(lambda tx: self._with_numbers(tx, claims.page(tx, self._endpoint_id, look)))
+
+    def _with_numbers(self, tx: Tx, page: Page) -> Page:
+        if page.target is None or not page.target.full_numbers:
+            return page
+        rows, members = (with_numbers(tx, one, self._desk.keyring) for one in (page.rows, page.members))
+        return page._replace(rows=rows, members=members)
 
     async def _admit(self, page: Page, rows: list[Due]) -> None:
         hand = self._hand
@@ -346,7 +353,8 @@ class Feeder:
                 claims.disable(tx, self._endpoint_id, "gone")
             if recovered:
                 claims.recall(tx, self._endpoint_id, now)
-            return followers
+            full = self._recipient is not None and self._recipient.target.full_numbers
+            return with_numbers(tx, followers, self._desk.keyring) if full else followers
 
         try:
             followers = await self._desk.store.write(job)
