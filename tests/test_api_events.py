@@ -12,7 +12,7 @@ from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.store.tables_tenancy import Endpoint, Idempotency, WebhookDelivery
 from tests.api_client import NUMBER, Api, open_api, settings
-from tests.test_api_tenants import CANARY, populate
+from tests.test_api_tenants import CANARY, NUMBERS, populate
 
 _delivery: Any = WebhookDelivery.__table__  # type: ignore[attr-defined]
 _endpoint: Any = Endpoint.__table__  # type: ignore[attr-defined]
@@ -155,7 +155,7 @@ async def test_a_profile_is_written_whole_and_checked_by_the_workflow(store: Sto
 
 
 async def test_a_reply_is_opened_for_keys_that_may_read_it_alone(store: Store) -> None:
-    async with open_api(store) as api:
+    async with open_api(store, settings(numbers=NUMBERS)) as api:
         reply = (await populate(api))["reply_id"]
         assert (await api.alice.get(f"/v1/replies/{reply}")).json()["text"] == CANARY
         async with api.client(await api.key("admin")) as admin:

@@ -28,7 +28,7 @@ from workflows.merkle import Frontier, Node, inclusion_proof, leaf_hash
 
 BROKEN = {"altered", "inserted", "removed", "reordered", "truncated", "rewritten"}
 PLACES = st.integers(0, 2**16)
-attacked = settings(max_examples=60)
+attacked = settings(max_examples=40)
 
 
 @pytest.fixture(scope="module")
@@ -290,7 +290,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     place=PLACES, octets=st.one_of(st.none(), st.binary(max_size=40), JSON.map(lambda one: json.dumps(one).encode()))
 )
@@ -309,7 +309,7 @@ def test_whatever_a_member_is_replaced_by_there_is_a_verdict(case: Case, place: 
         assert verdict != "valid"
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     name=st.sampled_from(["manifest.json", "manifest.sig"]),
     octets=st.one_of(st.binary(max_size=40), JSON.map(lambda one: json.dumps(one).encode())),

@@ -186,8 +186,10 @@ async def test_five_wrong_answers_block_the_signing_until_a_reset(database: Data
         assert await desk.states() == ["signed"]
 
 
-async def test_a_right_code_after_its_life_brings_a_new_one(database: Database, autojump_clock: Autojump) -> None:
-    async with rig(database, **SETTINGS) as pair:
+async def test_a_right_code_after_its_life_brings_a_new_one(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SETTINGS) as pair:
         desk = Desk(pair)
         await desk.create(signer(ANNA), auto_send=True)
         await pair.settled(700)

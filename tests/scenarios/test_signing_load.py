@@ -114,7 +114,7 @@ async def wrong_bundles(pair: Rig, of: list[Errand]) -> list[str]:
 
 
 @pytest.mark.parametrize("profile", ["lossy", "flapping"])
-@pytest.mark.parametrize("count", amounts(20, 1_000))
+@pytest.mark.parametrize("count", amounts(12, 1_000))
 async def test_every_request_is_signed_by_its_own_people_whatever_the_operator_does(
     database: Database, autojump_clock: trio.testing.MockClock, count: int, profile: str, figure: Figure
 ) -> None:
