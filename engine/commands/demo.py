@@ -1,7 +1,7 @@
-"""`sceau demo`: a code travels and a document is signed, against a simulated operator, each step with its real time.
+"""`sceau demo`: codes travel both ways and a document is signed, over a simulated operator, each step with its time.
 
 `sceau demo sign` has a document of yours signed and leaves its evidence in the present folder. What is played is in
-`demo_code` and `demo_signing`, where it is played in `stage`.
+`demo_code`, `demo_signing` and `demo_reverse`, where it is played in `stage`.
 """
 
 import mimetypes
@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from engine.commands import demo_code, demo_signing, showing
+from engine.commands import demo_code, demo_reverse, demo_signing, showing
 from engine.commands.demo_signing import Document, Proof, Signer
 from engine.commands.stage import Stage, perform
 from engine.errors import Conflict, SettingsError
@@ -30,7 +30,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def demo(context: typer.Context, phone: _PhoneOption = _PHONE, language: _LanguageOption = "en") -> None:
-    """Send a code to a simulated handset and type it back; have a PDF signed by SMS and on a page; verify it all."""
+    """Send a code to a simulated handset and type it back; have a PDF signed and verified; have a code sent to us."""
     if context.invoked_subcommand is not None:
         return
     to = _number(phone)
@@ -39,6 +39,7 @@ def demo(context: typer.Context, phone: _PhoneOption = _PHONE, language: _Langua
     async def play(stage: Stage) -> None:
         await demo_code.verify(stage, to, language)
         await demo_signing.sign(stage, demo_signing.sample(), signers, language)
+        await demo_reverse.prove(stage, to, language)
 
     console = showing.console()
     perform(console, play)

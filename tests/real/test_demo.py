@@ -43,6 +43,8 @@ def test_the_demo_takes_a_code_to_a_handset_and_back_and_leaves_nothing_behind(t
         "signature.signed: otp_web",
         "evidence.anchored",
         "ok: a posted head: kept outside the bundle, and the same",
+        "POST /v1/reverse-verifications",
+        "approved, mo_unauthenticated",
     ):
         assert step in ran.stdout
     for entry in ("submit_sm_resp", "receipt", "check", "verification.approved", "webhook.delivered"):
