@@ -12,6 +12,7 @@ from engine.cases.outcomes import Outcome
 from engine.cases.reverse import StartReverse
 from engine.store.connections import Database
 from tests.rig import APP, REPLIES, Rig, rig
+from tests.test_secrets_at_rest import every_text
 
 Autojump = trio.testing.MockClock
 ANNA, BORIS = "+33612345671", "+33612345672"
@@ -169,3 +170,19 @@ async def test_who_is_erased_leaves_no_reverse_verification(database: Database, 
         pair.erased.add(ANNA)
         assert (await desk.read(case)).code == "not_found"
         assert (await desk.read(claimed)).code == "not_found"
+
+
+async def test_neither_code_nor_secret_nor_sender_is_stored_in_clear(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """S2, S22: a code is found by a keyed hash, and who sent it stands in the columns of replies alone."""
+    async with rig(database, **SETTINGS) as pair:
+        desk = Desk(pair)
+        case = await desk.start()
+        await desk.says(ANNA, case["text"])
+        assert await desk.state(case) == "approved"
+        token = case["page"].rpartition("/")[2]
+        texts = list(await every_text(pair))
+        for secret in (case["code"], case["code"].replace("-", ""), case["secret"], token):
+            assert not [place for place, value in texts if secret in value]
+        assert {place for place, value in texts if ANNA[1:] in value} <= {"reply.source", "reply.source_raw"}
