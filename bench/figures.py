@@ -61,6 +61,8 @@ ROWS = {
     "signing_flapping": Row("1,000 requests × 2 signers through `flapping`: all signed, none wrong", 100, "%"),
     "evidence_one": Row("evidence of one signed request verified", 50, "ms", most=True),
     "evidence_long": Row("evidence of 10,000 entries verified", 2, "s", most=True),
+    "reverse_taken": Row("SMS with reverse codes, half of them right, 20,000 pending: taken and decided", 5_000, "/s"),
+    "reverse_right": Row("… and of the right ones each approved once", 100, "%"),
     "codec_encode": Row("codec against smpplib: encode submit_sm", 30, "×"),
     "codec_decode": Row("codec against smpplib: decode deliver_sm", 15, "×"),
     "simulator": Row("smppsim: submit_sm with one receipt each, PDU log on, one core", 10_000, "/s"),
@@ -160,6 +162,15 @@ def _signing(quick: bool) -> Measured:
     return measured
 
 
+def _reverse(quick: bool) -> Measured:
+    from bench import reverse
+
+    found = reverse.measure(1_000 if quick else reverse.PENDING)
+    told = f"{found.texts:,} texts in {found.seconds:.1f} s; 5,000/s were sent"
+    right = 0.0 if found.twice else found.approved / found.texts * 200
+    return {"reverse_taken": (found.texts / found.seconds, told), "reverse_right": (right, f"{found.twice} twice")}
+
+
 def _codec(quick: bool) -> Measured:
     del quick
     from bench import codec
@@ -206,6 +217,7 @@ TASKS = {
     "otp-saturated": Task(("otp_saturated", "bulk_kept"), _otp_saturated, (420, 75)),
     "otp-exports": Task(("otp_exports",), _otp_exports, (700, 120)),
     "signing": Task(("signing_lossy", "signing_flapping", "evidence_one", "evidence_long"), _signing, (900, 180)),
+    "reverse": Task(("reverse_taken", "reverse_right"), _reverse, (600, 90)),
     "codec": Task(("codec_encode", "codec_decode"), _codec, (60, 45)),
     "simulator": Task(("simulator",), _simulator, (90, 30)),
     "memory": Task(("memory",), _memory, (180, 45)),

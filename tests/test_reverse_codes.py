@@ -36,8 +36,9 @@ def disguised(draw: st.DrawFn, code: str) -> str:
     symbols = [draw(st.sampled_from(CONFUSED.get(symbol, symbol + symbol.lower()))) for symbol in code]
     wide = draw(st.booleans())
     text = "".join(chr(ord(one) + 0xFEE0) if wide and one.isascii() and one.isdigit() else one for one in symbols)
-    gap = draw(st.sampled_from(["", "-", " ", "\u2011", "\u00a0", " - ", ". "]))
-    return text[:4] + gap + text[4:]
+    gap = draw(st.sampled_from(["", "-", " ", "\u2011", "\u00a0", " - ", ". ", "_"]))
+    spelled = draw(st.sampled_from([4, 4, 2, 1]))
+    return gap.join(text[start : start + spelled] for start in range(0, len(text), spelled))
 
 
 @given(st.data(), CODES, AROUND, AFTER)
@@ -54,6 +55,11 @@ def test_a_code_that_a_link_filled_in_is_found_with_what_stands_around_it() -> N
 def test_ordinary_texts_hold_few_pieces_and_cost_little(text: str) -> None:
     assert len(list(pieces(text))) <= 40
     assert "K7QF3MZT" not in found(text)
+
+
+@given(CODES, st.integers(0, 120))
+def test_a_code_is_found_however_much_stands_before_it(code: str, words: int) -> None:
+    assert code in found("bonjour " * words + f"{code[:4]} {code[4:]}")
 
 
 def test_what_a_hostile_text_costs_is_bounded() -> None:

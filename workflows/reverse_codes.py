@@ -6,16 +6,16 @@ Pure. Which piece of a text is a code, and whether that one is pending, `engine.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Self
 from urllib.parse import quote
 
+from workflows.reverse_otp import CODE_LENGTH
+
 _GROUP: Final = 4
 _PIECES_MOST: Final = 40
-_WORDS_MOST: Final = 4
-_LONGEST: Final = 32
-_BETWEEN: Final = re.compile(r"[\s.,;:!?()\"'«»<>\[\]/|]+")
+_BETWEEN: Final = re.compile(r"[\s.,;:!?()\"'«»<>\[\]/|_]+")
 
 SPAN_US: Final = 3_600 * 1_000_000
 UNKNOWN_BY_SENDER: Final = 5
@@ -28,20 +28,24 @@ def grouped(code: str) -> str:
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Yield the pieces of a text that may be a code: words, and up to four neighbours together, at most forty.
+    """Yield the pieces of a text that have a code's length, at most forty: a word, or neighbours together.
 
-    Dashes are within words; what else people put between groups ends one.
+    Only letters and digits count; what people put between them, dashes among it, does not.
     """
-    words = [word for word in _BETWEEN.split(text) if word]
+    words = ["".join(filter(str.isalnum, word)) for word in _BETWEEN.split(text)]
+    words = [word for word in words if word]
     found = 0
-    for count in range(1, _WORDS_MOST + 1):
-        for start in range(len(words) - count + 1):
-            piece = "".join(words[start : start + count])
-            if len(piece) <= _LONGEST:
-                yield piece
-                found += 1
-                if found == _PIECES_MOST:
-                    return
+    for start in range(len(words)):
+        piece = ""
+        for word in words[start : start + CODE_LENGTH]:
+            piece += word
+            if len(piece) >= CODE_LENGTH:
+                break
+        if len(piece) == CODE_LENGTH:
+            yield piece
+            found += 1
+            if found == _PIECES_MOST:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +84,3 @@ def may_guess(sender: Unknown, number: Unknown, *, claimed: bool) -> bool:
     the number that was claimed, which a guesser would have to know too.
     """
     return sender.count < UNKNOWN_BY_SENDER and (claimed or number.count < UNKNOWN_BY_NUMBER)
-
-
-def only(found: Sequence[str]) -> str | None:
-    """Return the one case that a text's codes belong to; None for none, and for several: nobody can mean two."""
-    return found[0] if len(set(found)) == 1 else None

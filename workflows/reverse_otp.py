@@ -17,7 +17,7 @@ WORKFLOW: Final = "reverse"
 CODE_LENGTH: Final = 8
 """Of Crockford's base32: 40 bits, of which one SMS guesses one of 100,000 pending codes in 11 million tries (S14)."""
 STRANGERS_MOST: Final = 5
-"""From so many other numbers may a claimed number's code come before it is void: somebody else reads it."""
+"""So many SMS from other numbers than the claimed one void a code: somebody else reads it."""
 _EXPIRY: Final = "expiry"
 
 

@@ -1,0 +1,111 @@
+"""A storm of SMS on many pending reverse codes: how many a second are taken, stored and decided, half of them right.
+
+`sceau serve` is a process of its own; this one is the operator, whose handsets write five thousand texts a second.
+Every right code must approve its case once, and nothing else anything.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import trio
+from sqlalchemy import func, select
+
+from bench.installation import Installation, engine, lay_out
+from bench.operators import ACCOUNT, PASSWORD
+from bench.posting import Caller, post
+from engine.commands.rows import Rows
+from engine.store.statements import Statement
+from engine.store.tables import Event, Reply
+from smppsim.scenario import AccountSettings, Bounds, Scenario
+from smppsim.simulator import Simulator, wall_clock
+from tests.signers import OURS
+
+PENDING = 20_000
+A_SECOND = 5_000
+_SEED = 38123
+_TICK_S = 0.05
+_LOOK_S = 0.25
+_PATIENCE_S = 300.0
+_CALLERS = 4
+_event, _reply = Event.__table__, Reply.__table__  # type: ignore[attr-defined]
+_TAKEN = Statement(lambda _: select(func.count()).select_from(_reply))
+_APPROVED = Statement(
+    lambda _: select(func.count(), func.count(_event.c.subject_id.distinct())).where(
+        _event.c.type == "reverse.approved"
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Storm:
+    """What came of it: texts, the seconds until all were decided, and cases approved, each once."""
+
+    texts: int
+    seconds: float
+    approved: int
+    twice: int
+
+
+def measure(pending: int = PENDING) -> Storm:
+    """Return the figures of one storm, twice as many texts as codes are pending."""
+    with tempfile.TemporaryDirectory(prefix="sceau-bench-") as folder:
+        return trio.run(_play, pending, Path(folder))
+
+
+async def _play(pending: int, folder: Path) -> Storm:
+    account = AccountSettings(system_id=ACCOUNT, password=PASSWORD, numbers=(OURS,))
+    bounds = Bounds(messages=200_000, handset_parts=200_000, pdus=0)
+    operator = Simulator(Scenario(accounts=(account,), bounds=bounds), seed=_SEED, wall=wall_clock)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(operator.run)
+        installation = lay_out(folder, await operator.listen(), number=OURS)
+        with ExitStack() as stack:
+            running = await trio.to_thread.run_sync(stack.enter_context, engine(installation))
+            codes = await trio.to_thread.run_sync(_start, running.port, installation.key, pending)
+            began = perf_counter()
+            await _rain(operator, codes)
+            approved, twice = await _decided(installation, pending)
+            seconds = perf_counter() - began
+            await trio.to_thread.run_sync(stack.pop_all().close)
+        nursery.cancel_scope.cancel()
+    return Storm(2 * pending, seconds, approved, twice)
+
+
+def _start(port: int, key: str, pending: int) -> list[str]:
+    request = post("/v1/reverse-verifications", key, {"life_s": 1_800})
+
+    def some(count: int) -> list[str]:
+        caller = Caller(port)
+        found = [str(json.loads(caller.call(request))["code"]) for _ in range(count)]
+        caller.close()
+        return found
+
+    with ThreadPoolExecutor(_CALLERS) as pool:
+        return [code for found in pool.map(some, [pending // _CALLERS] * _CALLERS) for code in found]
+
+
+async def _rain(operator: Simulator, codes: list[str]) -> None:
+    began, burst = trio.current_time(), int(A_SECOND * _TICK_S / 2)
+    for start in range(0, len(codes), burst):
+        for number, code in enumerate(codes[start : start + burst], start):
+            operator.handset(f"+3361{number:07}").reply(f"{code} Sceau", to=OURS)
+            operator.handset(f"+3362{number:07}").reply(f"AAAA-{number % 10_000:04}", to=OURS)
+        await trio.sleep_until(began + (start / burst + 1) * _TICK_S)
+
+
+async def _decided(installation: Installation, pending: int) -> tuple[int, int]:
+    """Return (cases approved, approvals too many) once every text has been stored, or patience has ended."""
+    rows = Rows.of(installation.file)
+    with trio.move_on_after(_PATIENCE_S):
+        while (await trio.to_thread.run_sync(rows.read, lambda tx: tx.one(_TAKEN)))[0] < 2 * pending:
+            await trio.sleep(_LOOK_S)
+    found = rows.read(lambda tx: tx.one(_APPROVED))
+    assert found is not None
+    return int(found[1]), int(found[0]) - int(found[1])
