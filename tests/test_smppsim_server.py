@@ -224,7 +224,8 @@ async def test_smpplibs_client_binds_sends_a_long_message_and_gets_its_receipts(
 async def test_serve_says_how_to_reach_it_and_ends_on_an_interrupt(tmp_path: Path) -> None:
     settings = tmp_path / "operator.toml"
     settings.write_text('[[accounts]]\nsystem_id = "demo"\npassword = "demo"\n[accounts.link]\nrate = 1\n')
-    command = [*SERVE, "--scenario", str(settings), "--account", "second"]
+    # Whoever runs the tests in the background of a script has interrupts ignored: that is not for the server to know.
+    command = ["env", "--default-signal=INT", *SERVE, "--scenario", str(settings), "--account", "second"]
     process = subprocess.Popen(command, stdout=-1, stderr=-1, text=True)  # noqa: ASYNC220 - it only forks
     with process:
         assert process.stdout is not None
