@@ -63,6 +63,11 @@ ROWS = {
     "evidence_long": Row("evidence of 10,000 entries verified", 2, "s", most=True),
     "reverse_taken": Row("SMS with reverse codes, half of them right, 20,000 pending: taken and decided", 5_000, "/s"),
     "reverse_right": Row("… and of the right ones each approved once", 100, "%"),
+    "guess_six": Row("handover codes of 6 digits guessed, five tries a delivery: opened", 5, "in a million", most=True),
+    "guess_day": Row("… and of a courier's days, twenty wrong codes each: opened", 20, "in a million", most=True),
+    "guess_four": Row(
+        "handover codes of 4 digits guessed, three tries a delivery: opened", 300, "in a million", most=True
+    ),
     "codec_encode": Row("codec against smpplib: encode submit_sm", 30, "×"),
     "codec_decode": Row("codec against smpplib: decode deliver_sm", 15, "×"),
     "simulator": Row("smppsim: submit_sm with one receipt each, PDU log on, one core", 10_000, "/s"),
@@ -171,6 +176,22 @@ def _reverse(quick: bool) -> Measured:
     return {"reverse_taken": (found.texts / found.seconds, told), "reverse_right": (right, f"{found.twice} twice")}
 
 
+def _guessing(quick: bool) -> Measured:
+    from bench import guessing
+
+    six = guessing.measure(6, 5_000 if quick else 1_000_000)
+    four = guessing.measure(4, 5_000 if quick else 200_000)
+    told = "{0.deliveries:,} deliveries, {0.compared:,} codes compared, {0.opened} opened"
+    days = (
+        f"{six.days:,} days of a courier, {six.days_opened} lucky; with 4 digits {four.per_day * 1e6:,.0f} in a million"
+    )
+    return {
+        "guess_six": (six.per_delivery * 1e6, told.format(six)),
+        "guess_day": (six.per_day * 1e6, days),
+        "guess_four": (four.per_delivery * 1e6, told.format(four)),
+    }
+
+
 def _codec(quick: bool) -> Measured:
     del quick
     from bench import codec
@@ -218,6 +239,7 @@ TASKS = {
     "otp-exports": Task(("otp_exports",), _otp_exports, (700, 120)),
     "signing": Task(("signing_lossy", "signing_flapping", "evidence_one", "evidence_long"), _signing, (900, 180)),
     "reverse": Task(("reverse_taken", "reverse_right"), _reverse, (600, 90)),
+    "guessing": Task(("guess_six", "guess_day", "guess_four"), _guessing, (1_200, 60)),
     "codec": Task(("codec_encode", "codec_decode"), _codec, (60, 45)),
     "simulator": Task(("simulator",), _simulator, (90, 30)),
     "memory": Task(("memory",), _memory, (180, 45)),

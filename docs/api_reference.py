@@ -21,6 +21,10 @@ SCOPES: Final = {
     Scope.SIGN_SIGN: "sign and decline on your page",
     Scope.SIGN_RESET: "let a blocked signing go on",
     Scope.SIGN_READ: "read signature requests and their timelines",
+    Scope.HANDOVER_COURIER: "arriving, position, confirm, fail and logs of devices; reads nothing",
+    Scope.HANDOVER_MERCHANT: "create, change and read deliveries and their proofs; devices of couriers",
+    Scope.HANDOVER_SUPERVISE: "override: decide without a code, unlock",
+    Scope.HANDOVER_REVEAL: "read the code of a delivery, audited; never implied by `admin`",
     Scope.EVIDENCE_READ: "read evidence as JSON, PDF and bundle, roots and public keys of the log",
     Scope.EVIDENCE_HOLD: "put evidence under a legal hold, and lift it",
     Scope.PII_ERASE: "erase a person; never implied by `admin`",
@@ -32,7 +36,7 @@ SCOPES: Final = {
     Scope.PROFILES_MANAGE: "verification profiles",
     Scope.KEYS_MANAGE: "API keys of the application",
     Scope.READ_PII: "numbers in full and texts of replies; never implied by `admin`",
-    Scope.ADMIN: "everything but the three that say otherwise, and opening applications",
+    Scope.ADMIN: "everything but the four that say otherwise, and opening applications",
 }
 
 PROFILE_WORDS: Final = {

@@ -42,6 +42,10 @@ class Scope(StrEnum):
     SIGN_SIGN = "sign:sign"
     SIGN_RESET = "sign:reset"
     SIGN_READ = "sign:read"
+    HANDOVER_COURIER = "handover:courier"
+    HANDOVER_MERCHANT = "handover:merchant"
+    HANDOVER_SUPERVISE = "handover:supervise"
+    HANDOVER_REVEAL = "handover:reveal"
     EVIDENCE_READ = "evidence:read"
     EVIDENCE_HOLD = "evidence:hold"
     PII_ERASE = "pii:erase"
@@ -57,7 +61,7 @@ class Scope(StrEnum):
 
 
 # An administrator's key does not read codes or numbers in full, and erases nobody, unless it says so.
-_NEVER_IMPLIED: Final = frozenset({Scope.VERIFY_REVEAL, Scope.READ_PII, Scope.PII_ERASE})
+_NEVER_IMPLIED: Final = frozenset({Scope.VERIFY_REVEAL, Scope.HANDOVER_REVEAL, Scope.READ_PII, Scope.PII_ERASE})
 
 
 class Refusal(StrEnum):

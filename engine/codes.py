@@ -4,8 +4,10 @@ It holds no key, no row and no clock: `engine.cases`, its caller, hands in the k
 Rules: security-rules S1–S4.
 """
 
+import base64
 import hashlib
 import hmac
+import itertools
 import json
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
@@ -19,6 +21,9 @@ LONGEST: Final = 10
 
 _LABEL: Final = b"sceau.code.1"
 _REFERENCE_LABEL: Final = b"sceau.reference.1"
+_PAGE_LABEL: Final = b"sceau.page.1"
+_QR_LABEL: Final = b"sceau.qr.1"
+_TOKEN_OCTETS: Final = 16  # 128 bits (S40)
 _LONGEST_ENTRY: Final = 64
 _MOST_DRAWS: Final = 10_000
 # Neither letters nor digits that are misread for one another (B/8, G/6, I/1, O/0, S/5, U/V, Z/2).
@@ -108,6 +113,21 @@ def reference_of(seed: CodeSeed, key: bytes) -> str:
     count = len(_REFERENCE_LETTERS) * len(_REFERENCE_DIGITS)
     letter, digit = divmod((start + seed.generation * _REFERENCE_STEP) % count, len(_REFERENCE_DIGITS))
     return _REFERENCE_LETTERS[letter] + _REFERENCE_DIGITS[digit]
+
+
+def page_token(seed: CodeSeed, key: bytes) -> str:
+    """Return the token of the page that belongs to a code: 22 characters of base64url, which say nothing of it."""
+    return _token(_PAGE_LABEL, seed, key)
+
+
+def qr_nonce(seed: CodeSeed, key: bytes) -> str:
+    """Return what makes the QR code of one code differ from every other: 22 characters of base64url."""
+    return _token(_QR_LABEL, seed, key)
+
+
+def _token(label: bytes, seed: CodeSeed, key: bytes) -> str:
+    octets = bytes(itertools.islice(_stream(label, seed, key), _TOKEN_OCTETS))
+    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
 
 
 def normalise(entry: str, alphabet: str, length: int) -> str | None:

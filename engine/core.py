@@ -18,8 +18,15 @@ from engine import watching
 from engine.cases import casebook
 from engine.cases.composing import Composer
 from engine.cases.conducting import Conductor
+from engine.cases.couriers import Couriers
+from engine.cases.deliveries import Deliveries
 from engine.cases.effects import Effects
 from engine.cases.following import Followers
+from engine.cases.handover_conducting import HandoverConductor
+from engine.cases.handover_following import HandoverFollowers
+from engine.cases.handover_logs import HandoverLogs
+from engine.cases.handover_replying import HandoverReplies
+from engine.cases.issuing import Issuing
 from engine.cases.profiles import Profiles, default_profile
 from engine.cases.reverse import OurNumber, Reverses
 from engine.cases.reverse_replying import ReverseReplies
@@ -77,6 +84,9 @@ class Core:
     verifications: Verifications
     signatures: Signatures
     reverses: Reverses
+    deliveries: Deliveries
+    couriers: Couriers
+    handover_logs: HandoverLogs
     waiting: Waiting
     custody: Custody
     profiles: Profiles
@@ -153,10 +163,18 @@ async def open_core(
     effects = Effects(clock, router, templates, lambda tx, rows, now: books.store(tx, rows, now))
     conductor = Conductor(clock, keyring, effects, lambda state: metrics.verifications.labels(state).inc())
     sealer = Sealer(clock, keyring, f"sceau {version('sceau')}", settings.evidence.retention_years)
+    issuing = Issuing(clock, keyring)
     signature_conductor = SignatureConductor(
-        clock, keyring, effects, sealer, lambda state: metrics.signature_requests.labels(state).inc()
+        clock, keyring, effects, sealer, issuing, lambda state: metrics.signature_requests.labels(state).inc()
     )
     signatures = Signatures(signature_conductor)
+    deliveries = Deliveries(
+        HandoverConductor(
+            clock, keyring, effects, sealer, issuing, lambda state: metrics.deliveries.labels(state).inc()
+        )
+    )
+    couriers = Couriers(deliveries)
+    handover_logs = HandoverLogs(couriers)
     custody = Custody(sealer)
     token, waiting = trio.lowlevel.current_trio_token(), Waiting()
     reverses = Reverses(
@@ -177,6 +195,8 @@ async def open_core(
         SignatureFollowers(signature_conductor),
         SignatureReplies(signatures),
         ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
+        HandoverFollowers(deliveries, handover_logs),
+        HandoverReplies(couriers),
         consent,
     )
     classes = overridden(settings.classes)
@@ -210,7 +230,7 @@ async def open_core(
             router=router,
             classes=classes,
             run=run_id,
-            compose=Composer(templates, keyring, kept).compose,
+            compose=Composer(templates, keyring, kept, settings.http.public_url).compose,
             on_reply=replied,
             ring_webhooks=ring_webhooks,
             watch=watch,
@@ -288,6 +308,9 @@ async def open_core(
         verifications=Verifications(conductor, profiles, lambda code: metrics.checks.labels(code).inc()),
         signatures=signatures,
         reverses=reverses,
+        deliveries=deliveries,
+        couriers=couriers,
+        handover_logs=handover_logs,
         waiting=waiting,
         custody=custody,
         profiles=profiles,

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, select
 
-from engine.cases.vocabulary import REVERSE_EVENTS, SIGNATURE_EVENTS, VERIFICATION_EVENTS
+from engine.cases.vocabulary import HANDOVER_EVENTS, REVERSE_EVENTS, SIGNATURE_EVENTS, VERIFICATION_EVENTS
 from engine.errors import NotAllowed
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Event, Feed
@@ -79,6 +79,7 @@ EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     **VERIFICATION_EVENTS,
     **SIGNATURE_EVENTS,
     **REVERSE_EVENTS,
+    **HANDOVER_EVENTS,
     **EVIDENCE_EVENTS,
 }
 

@@ -60,6 +60,7 @@ class Metrics:
     # Cases
     verifications: Counter  # result
     reverse_verifications: Counter  # result
+    deliveries: Counter  # result
     signature_requests: Counter  # result
     time_stamps: Counter  # authority, result
     checks: Counter  # result
@@ -133,6 +134,7 @@ class Metrics:
             insecure_binds=gauge("insecure_binds", "Binds whose password travels in clear."),
             verifications=counter("verifications", "Verifications ended, by result.", "result"),
             reverse_verifications=counter("reverse_verifications", "Reverse verifications ended, by result.", "result"),
+            deliveries=counter("deliveries", "Deliveries ended, by result.", "result"),
             signature_requests=counter("signature_requests", "Signature requests ended, by result.", "result"),
             time_stamps=counter("time_stamps", "Answers of time-stamp authorities.", "authority", "result"),
             checks=counter("checks", "Checks of codes, by result.", "result"),

@@ -11,6 +11,7 @@ from engine.settings_tree import ByName, Count, Days, NamedPart, Part, Port, Sec
 from engine.transit.classes import CLASSES
 
 KIB: Final = 1024
+PUBLIC_URL: Final = r"^(https?://[A-Za-z0-9.-]{1,40}(:[0-9]{1,5})?)?$"
 _LEAST_DIGITS: Final = 4
 _SAFE_DIGITS: Final = 6
 _TRIES_OF_SHORT_CODES: Final = 3
@@ -24,6 +25,7 @@ class Http(Part):
     tls_cert_file: FilePath | None = None
     tls_key_file: FilePath | None = None
     behind_proxy: bool = False
+    public_url: Annotated[str, StringConstraints(pattern=PUBLIC_URL)] = ""  # where people reach our pages
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(default=("127.0.0.0/8", "::1/128"), validate_default=True)
     body_limit: Annotated[int, Field(ge=KIB, le=16 * KIB * KIB)] = 256 * KIB
     batch_body_limit: Annotated[int, Field(ge=KIB, le=64 * KIB * KIB)] = 4 * KIB * KIB

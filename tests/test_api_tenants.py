@@ -31,6 +31,16 @@ KNOWN: dict[str, Any] = {
     "consent_at": "2026-11-26T12:00:00Z",
     "reason": "because",
     "secret": "a secret",
+    "starts_at": "2027-01-01T10:00:00Z",
+    "ends_at": "2027-01-01T12:00:00Z",
+    "public_key": "A" * 43,
+    "content": "{}",
+    "signature": "A" * 86,
+    "salt": "0" * 32,
+    "value": "482913",
+    "decision": "unlocked",
+    "supervisor_id": "chief",
+    "courier_id": "courier",
 }
 
 
@@ -47,6 +57,12 @@ async def populate(api: Api) -> dict[str, str]:
     signature = (await api.alice.post("/v1/signature-requests", json=asked)).json()
     started = {"claimed": NUMBER, "reference": CANARY}
     reverse = (await api.alice.post("/v1/reverse-verifications", json=started)).json()
+
+    slot = {"starts_at": "2027-01-01T10:00:00Z", "ends_at": "2027-01-01T12:00:00Z"}
+    parcel = {"recipient": {"phone": NUMBER, "name": CANARY}, "slot": slot, "title": CANARY, "reference": CANARY}
+    delivery = (await api.alice.post("/v1/deliveries", json=parcel)).json()
+    phone = {"courier_id": CANARY, "public_key": "A" * 43, "name": CANARY}
+    device = (await api.alice.post("/v1/courier-devices", json=phone)).json()
 
     def reply(tx: Tx) -> None:
         row = {
@@ -75,6 +91,8 @@ async def populate(api: Api) -> dict[str, str]:
         "reply_id": REPLY,
         "request_id": signature["id"],
         "reverse_id": reverse["id"],
+        "delivery_id": delivery["id"],
+        "device_id": device["id"],
         "signing_id": signature["signings"][0]["id"],
         "signer_id": signature["signers"][0]["id"],
         "document_id": signature["documents"][0]["id"],
@@ -111,6 +129,9 @@ async def state_of(api: Api, ids: dict[str, str]) -> list[str]:
         "/v1/verifications",
         "/v1/signature-requests",
         "/v1/reverse-verifications",
+        "/v1/deliveries",
+        "/v1/courier-devices",
+        f"/v1/deliveries/{ids['delivery_id']}/proof",
         f"/v1/signature-requests/{ids['request_id']}/evidence",
         "/v1/webhook-endpoints",
         "/v1/profiles",

@@ -121,7 +121,8 @@ class Send:
 
     `params` are the template's values; `slots` name those that `cases` fills in memory when it renders (`code`,
     `reference`), of generation `generation`. `role` comes back in `Settled`. In a case of several people `recipient`
-    names the one who reads it and `code_of` the part of the case whose code it carries.
+    names the one who reads it and `code_of` the part of the case whose code it carries. `unlike` is the role of an
+    earlier message: this one goes another way if there is one.
     """
 
     role: str
@@ -135,6 +136,7 @@ class Send:
     sender: str | None = None
     recipient: str = ""
     code_of: str = ""
+    unlike: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Final
 
 from workflows.base import SECOND, Arm, Effect, Json, Outcome, Param, Refused, Send, Settled, Step
+from workflows.courtesy import one_more
 from workflows.signature_case import (
     CODE_LIFE_US,
     COOLDOWN_S,
@@ -32,8 +33,6 @@ _ANSWER_CLASS: Final = "auto_reply"
 _NOTICE_LIFE_US: Final = 86_400 * SECOND
 _ANSWER_LIFE_US: Final = 3_600 * SECOND
 _SHORTEST_LIFE_US: Final = 120 * SECOND
-_AUTO_REPLIES_MOST: Final = 6
-_AUTO_REPLIES_SPAN_US: Final = 3_600 * SECOND
 _CODE_ROLE: Final = "code"
 
 # Codes.
@@ -197,12 +196,11 @@ def confirm(case: SignatureCase, signing: Signing, now: int) -> Effect:
 
 def answer_reply(case: SignatureCase, signer: Signer, step: str, now: int) -> tuple[SignatureCase, tuple[Effect, ...]]:
     """Answer a reply by one message, unless this signer has had too many within the hour."""
-    over = now - signer.auto_replies_since >= _AUTO_REPLIES_SPAN_US
-    so_far = 0 if over else signer.auto_replies
-    if so_far >= _AUTO_REPLIES_MOST:
+    counters = one_more(signer.auto_replies, signer.auto_replies_since, now)
+    if counters is None:
         return case, ()
-    since = now if over or not so_far else signer.auto_replies_since
-    answered = replace(signer, auto_replies=so_far + 1, auto_replies_since=since)
+    count, since = counters
+    answered = replace(signer, auto_replies=count, auto_replies_since=since)
     text = Send(
         role=f"answer:{signer.id}:{now}",
         step=step,

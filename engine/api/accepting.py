@@ -80,7 +80,7 @@ class Acceptance:
         sender = context.router.sender_for(self.caller.application_id, row_class.lane, body.sender)
         if sender is None:
             raise Refused("no_sender" if body.sender is None else "sender_unknown")
-        network = context.resolver.lookup(phone.e164).network_mccmnc if context.by_network else None
+        network = network_of(context, phone.e164)
         plan = context.router.plan(
             sender, phone.e164, phone.country, network, row_class.lane, expects_reply=body.expects_reply
         )
@@ -129,6 +129,11 @@ def destination(text: str, region: str | None) -> Phone:
         return parse_destination(text, region)
     except BadNumber as error:
         raise Refused(error.code) from None
+
+
+def network_of(context: Context, e164: str) -> str | None:
+    """Return the network that a number began in, if any route asks for it."""
+    return context.resolver.lookup(e164).network_mccmnc if context.by_network else None
 
 
 def _shown(row: NewMessage) -> str:

@@ -17,7 +17,9 @@ from starlette.types import Receive, Scope, Send
 
 from engine.api import (
     applications,
+    couriers,
     custody,
+    deliveries,
     events,
     evidence,
     keys,
@@ -44,6 +46,8 @@ TABLES: Final[tuple[Routes, ...]] = (
     reverse_verifications.routes,
     evidence.routes,
     signature_requests.routes,
+    deliveries.routes,
+    couriers.routes,
     events.routes,
     webhook_endpoints.routes,
     numbers.routes,

@@ -9,6 +9,9 @@ from typing import Any, Protocol, Self
 
 from engine.api.auth import Door
 from engine.api.idempotency import InFlight
+from engine.cases.couriers import Couriers
+from engine.cases.deliveries import Deliveries
+from engine.cases.handover_logs import HandoverLogs
 from engine.cases.reverse import Reverses
 from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
@@ -51,6 +54,9 @@ class Context:
     verifications: Verifications
     signatures: Signatures
     reverses: Reverses
+    deliveries: Deliveries
+    couriers: Couriers
+    handover_logs: HandoverLogs
     waiting: Waiting
     custody: Custody
     resolver: Resolver
@@ -86,6 +92,9 @@ class Context:
             verifications=core.verifications,
             signatures=core.signatures,
             reverses=core.reverses,
+            deliveries=core.deliveries,
+            couriers=core.couriers,
+            handover_logs=core.handover_logs,
             waiting=core.waiting,
             custody=core.custody,
             resolver=resolver,

@@ -1,4 +1,4 @@
-"""The evidence of a signature request as JSON, as a PDF and as a bundle; the roots of the log, and the public keys.
+"""Evidence as JSON, as a PDF and as a bundle, of signature requests and of deliveries; the log's roots, public keys.
 
 Exports read; what they cost is paid in a thread and in a process beside this one, two at a time.
 """
@@ -21,6 +21,8 @@ from engine.evidence.exporting import Exporter, ExportFailed
 routes = Routes("evidence")
 
 _PATH: Final = "/v1/signature-requests/{request_id}"
+_DELIVERY: Final = "/v1/deliveries/{delivery_id}"
+_PROOF: Final = (Scope.HANDOVER_MERCHANT, Scope.EVIDENCE_READ)
 _AT_ONCE: Final = trio.CapacityLimiter(2)
 _ALL: Final = 2**53
 
@@ -77,6 +79,26 @@ async def download_dossier(call: Calling, request_id: str) -> Response:
     """Download the dossier alone, in the language of the first signer."""
     found = await _gathered(call, request_id)
     return await _export(_exporter(call).dossier, found, "application/pdf", f"{request_id}.pdf")
+
+
+@routes.get(f"{_DELIVERY}/proof", needs=_PROOF, shows=EvidenceShown)
+async def read_proof(call: Calling, delivery_id: str) -> Response:
+    """Read the proof of a delivery as it stands; its codes are opened once it has its outcome."""
+    return call.shown(as_json((await _gathered(call, delivery_id)).as_json()))
+
+
+@routes.get(f"{_DELIVERY}/proof.pdf", needs=_PROOF, shows=Any, refuses=("export_failed",))
+async def download_proof(call: Calling, delivery_id: str) -> Response:
+    """Download the proof for people, in the language of the recipient."""
+    found = await _gathered(call, delivery_id)
+    return await _export(_exporter(call).dossier, found, "application/pdf", f"{delivery_id}.pdf")
+
+
+@routes.get(f"{_DELIVERY}/proof.zip", needs=_PROOF, shows=Any, refuses=("export_failed",))
+async def download_proof_bundle(call: Calling, delivery_id: str) -> Response:
+    """Download the bundle: it is verified as a signature's is."""
+    found = await _gathered(call, delivery_id)
+    return await _export(_exporter(call).bundle, found, "application/zip", f"{delivery_id}.zip")
 
 
 @routes.get("/v1/evidence/roots", needs=(Scope.EVIDENCE_READ,), shows=RootPage)

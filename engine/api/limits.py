@@ -1,7 +1,7 @@
 """The gate before the application: sizes, deadlines, keys in addresses, security headers, request ids (S29).
 
 Plain ASGI. It reads the whole body under one deadline, so that no route waits for a slow sender; it knows no route,
-but those whose path ends in `/batch` may be larger. `app` puts it around everything.
+but those of batches and of couriers' logs may be larger. `app` puts it around everything.
 """
 
 import ipaddress
@@ -27,7 +27,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _KEY_NAMES: Final = frozenset({"api_key", "apikey", "api-key", "access_token", "token", "authorization", "bearer"})
 _KEY_TEXT: Final = re.compile(r"sceau_(test|live)_")
 _DOCUMENTS: Final = ("/docs", "/redoc", "/static-offline-docs")
-_BATCH: Final = "/batch"
+_LARGE: Final = ("/batch", "/v1/handover-log")
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -37,7 +37,7 @@ _ALWAYS: Final = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _API_ONLY: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_PAGES: Final = "/r/"  # for people, with a policy of their own: they may stand in a frame
+_PAGES: Final = ("/r/", "/h/")  # for people, with a policy of their own
 _OVER_TLS: Final = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -123,7 +123,7 @@ class Gate:
         length = headers.get(b"content-length")
         if length is None and b"transfer-encoding" not in headers and scope["http_version"] < "2":
             return b""
-        most = self._http.batch_body_limit if scope["path"].endswith(_BATCH) else self._http.body_limit
+        most = self._http.batch_body_limit if scope["path"].endswith(_LARGE) else self._http.body_limit
         if length is not None and (not length.isdigit() or int(length) > most):
             raise Refused("too_large" if length.isdigit() else "bad_request")
         pieces: list[bytes] = []

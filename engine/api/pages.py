@@ -1,13 +1,14 @@
-"""The pages that we serve to people: /r/{token}, on which somebody reads a reverse code. A GET has no effect.
+"""The pages that we serve to people: /r/{token} with a reverse code, /h/{token} with the QR code of a delivery.
 
-They work without JavaScript, load nothing, may stand in a frame of the application's own, and are never kept.
+A GET has no effect. They work without JavaScript and load nothing; the first may stand in a frame of the application's
+own, the second is made to be kept.
 """
 
 import base64
 import hashlib
 import tomllib
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -18,15 +19,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.api.context import Context
+from engine.cases.handover_page import DeliveryPage, delivery_page
 from engine.cases.reverse import Page
+from engine.clock import SECOND
+from engine.store.transaction import Tx
 
 _LONGEST_TOKEN: Final = 64
 _WAITING: Final = frozenset({"pending", "received"})
 
 
 class _Pages(NamedTuple):
-    reverse: Template
-    words: Mapping[str, Mapping[str, str]]
+    templates: Mapping[str, Template]
+    words: Mapping[str, Mapping[str, Any]]
     style: str
     policy: str
 
@@ -35,14 +39,20 @@ def routes(context: Context) -> list[Route]:
     """Return the routes of the pages."""
 
     async def reverse(request: Request) -> Response:
-        token: str = request.path_params["token"]
-        found = None
-        if len(token) <= _LONGEST_TOKEN:
-            now = context.clock.now()
-            found = await context.store.read(lambda tx: context.reverses.page(tx, token, now))
-        return _shown(found)
+        return _shown(await found(request, context.reverses.page))
 
-    return [Route("/r/{token}", reverse, methods=["GET"], include_in_schema=False)]
+    async def handover(request: Request) -> Response:
+        return _delivery(await found(request, partial(delivery_page, context.deliveries)), context.clock.now())
+
+    async def found(request: Request, page: Callable[[Tx, str, int], Any]) -> Any:
+        token: str = request.path_params["token"]
+        now = context.clock.now()
+        return await context.store.read(lambda tx: page(tx, token, now)) if len(token) <= _LONGEST_TOKEN else None
+
+    return [
+        Route("/r/{token}", reverse, methods=["GET"], include_in_schema=False),
+        Route("/h/{token}", handover, methods=["GET"], include_in_schema=False),
+    ]
 
 
 def qr(number: str, text: str) -> segno.QRCode:
@@ -51,23 +61,44 @@ def qr(number: str, text: str) -> segno.QRCode:
 
 
 def _shown(page: Page | None) -> Response:
-    made = _pages()
     state = "over" if page is None else page.state
     facts: dict[str, Any] = {"language": "en", "brand": "", "code": "", "number": "", "text": "", "link": "", "qr": ""}
     if page is not None:
         facts |= {"language": page.language, "brand": page.brand, "number": page.number, "code": page.code}
         facts |= {"text": page.text, "link": page.link}
         facts["qr"] = qr(page.number, page.text).png_data_uri(scale=5, border=2) if page.code else ""
+    html = _html("reverse", facts | {"state": state, "waits": state in _WAITING})
+    return _answer(html, found=page is not None, frames="*")
+
+
+def _delivery(page: DeliveryPage | None, now: int) -> Response:
+    """Show a delivery; its QR code may be kept as long as it is worth something, for places without a network."""
+    facts: dict[str, Any] = {"language": "en", "brand": "", "title": "", "slot": "", "qr": "", "state": "over"}
+    kept_s = 0
+    if page is not None:
+        facts |= {"language": page.language, "brand": page.brand, "title": page.title, "slot": page.slot}
+        facts["state"] = page.state
+        if page.token:
+            facts["qr"] = segno.make(page.token, error="m", micro=False).png_data_uri(scale=6, border=4)
+            kept_s = (page.until - now) // SECOND
+    return _answer(_html("handover", facts), found=page is not None, kept_s=kept_s)
+
+
+def _html(name: str, facts: Mapping[str, Any]) -> str:
+    made = _pages()
     words = made.words[facts["language"]]
-    html = made.reverse.render(**facts, words=words, style=made.style, state=state, waits=state in _WAITING)
+    return made.templates[name].render(**facts, words=words.get(name, words), style=made.style)
+
+
+def _answer(html: str, *, found: bool, kept_s: int = 0, frames: str = "'none'") -> Response:
     headers = {
-        "Cache-Control": "no-store",
-        "Content-Security-Policy": made.policy,
+        "Cache-Control": f"private, max-age={kept_s}" if kept_s > 0 else "no-store",
+        "Content-Security-Policy": f"{_pages().policy}; frame-ancestors {frames}",
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
         "X-Robots-Tag": "noindex",
     }
-    return Response(html, 404 if page is None else 200, headers, "text/html")
+    return Response(html, 200 if found else 404, headers, "text/html")
 
 
 @lru_cache(maxsize=1)
@@ -76,14 +107,16 @@ def _pages() -> _Pages:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     style = (folder / "page.css").read_text(encoding="utf-8").strip()
     allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{allowed}'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors *"
-    )
+    policy = f"default-src 'none'; style-src 'sha256-{allowed}'; img-src data:; base-uri 'none'; form-action 'none'"
     # The style is ours and must be as it was hashed: it is the one value that is not escaped.
-    text = (folder / "reverse.html.j2").read_text(encoding="utf-8").replace("{{ style }}", style)
+    templates = {
+        path.name.partition(".")[0]: environment.from_string(
+            path.read_text(encoding="utf-8").replace("{{ style }}", style)
+        )
+        for path in sorted(folder.glob("*.html.j2"))
+    }
     words = tomllib.loads((folder / "words.toml").read_text(encoding="utf-8"))
-    return _Pages(environment.from_string(text), words, style, policy)
+    return _Pages(templates, words, style, policy)
 
 
 def _folder() -> Path:

@@ -5,15 +5,14 @@ the mapping of outcomes to HTTP. The proof of a signature is the 200 of a sign c
 """
 
 import hashlib
-from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from engine.api import paging
-from engine.api.accepting import destination
+from engine.api.accepting import destination, network_of
+from engine.api.changing import change, instant_of
 from engine.api.endpoint import Call, Calling, Routes
-from engine.api.idempotency import Answer
 from engine.api.messages import Timeline
 from engine.api.problems import NUMBERS, ROUTING, Refused
 from engine.api.signature_bodies import (
@@ -27,9 +26,7 @@ from engine.api.signature_bodies import (
     SignerChange,
 )
 from engine.api.types import as_json
-from engine.api.verifications import answer
 from engine.apikeys import Scope
-from engine.cases.outcomes import Outcome
 from engine.cases.signatures import (
     AskedDocument,
     AskedSigner,
@@ -38,8 +35,7 @@ from engine.cases.signatures import (
     Statement,
     changed_document,
 )
-from engine.clock import DAY, from_rfc3339
-from engine.store.transaction import Tx
+from engine.clock import DAY
 
 routes = Routes("signatures")
 
@@ -59,7 +55,7 @@ _SIGNING_PATH: Final = f"{_PATH}/signings/{{signing_id}}"
 )
 async def create_signature_request(call: Calling, body: RequestBody) -> Response:
     """Create a request. Its signers are told by SMS at once, or sent their codes with `auto_send`."""
-    expires_at = call.now + _LIFE_US if body.expires_at is None else _instant(body.expires_at, "expires_at")
+    expires_at = call.now + _LIFE_US if body.expires_at is None else instant_of(body.expires_at, "expires_at")
     if not call.now < expires_at <= call.now + _LONGEST_US:
         raise Refused("invalid", "expires_at must be in the future, within a year")
     if sorted(set(body.reminders_s)) != body.reminders_s:
@@ -75,7 +71,7 @@ async def create_signature_request(call: Calling, body: RequestBody) -> Response
         reference=body.reference or "",
         sender=body.sender,
     )
-    return await _change(call, call.context.signatures.create, request, created=201)
+    return await change(call, call.context.signatures.create, request, created=201)
 
 
 @routes.get("/v1/signature-requests", needs=(Scope.SIGN_READ,), shows=RequestPage)
@@ -115,7 +111,7 @@ async def read_signature_timeline(call: Calling, request_id: str) -> Response:
 )
 async def send_signing_code(call: Calling, request_id: str, signing_id: str) -> Response:
     """Send the code of a signing: the same within its life, else a new one that voids the old."""
-    return await _change(call, call.context.signatures.send, request_id, signing_id, sent=200)
+    return await change(call, call.context.signatures.send, request_id, signing_id, sent=200)
 
 
 @routes.post(
@@ -129,14 +125,14 @@ async def send_signing_code(call: Calling, request_id: str, signing_id: str) -> 
 )  # fmt: skip
 async def sign_document(call: Calling, request_id: str, signing_id: str, body: SignBody) -> Response:
     """Sign with a code typed on your page; an attempt is spent before anything is compared."""
-    stated = Statement(body.document_sha256, _instant(body.consent_at, "consent_at"), body.ip, body.user_agent)
-    return await _change(call, call.context.signatures.sign, request_id, signing_id, body.code, stated, signed=200)
+    stated = Statement(body.document_sha256, instant_of(body.consent_at, "consent_at"), body.ip, body.user_agent)
+    return await change(call, call.context.signatures.sign, request_id, signing_id, body.code, stated, signed=200)
 
 
 @routes.post(f"{_SIGNING_PATH}/decline", needs=(Scope.SIGN_SIGN,), answers={200: RequestShown}, refuses=_SIGNING)
 async def decline_document(call: Calling, request_id: str, signing_id: str, body: ReasonBody) -> Response:
     """Decline to sign a document: the request is over."""
-    return await _change(call, call.context.signatures.decline, request_id, signing_id, body.reason, declined=200)
+    return await change(call, call.context.signatures.decline, request_id, signing_id, body.reason, declined=200)
 
 
 @routes.post(
@@ -147,13 +143,13 @@ async def decline_document(call: Calling, request_id: str, signing_id: str, body
 )
 async def reset_signing(call: Calling, request_id: str, signing_id: str, body: ReasonBody) -> Response:
     """Let a blocked signing go on, three times at most; audited."""
-    return await _change(call, call.context.signatures.reset, request_id, signing_id, body.reason, reset=200)
+    return await change(call, call.context.signatures.reset, request_id, signing_id, body.reason, reset=200)
 
 
 @routes.post(f"{_PATH}/cancel", needs=(Scope.SIGN_REQUEST,), answers={200: RequestShown}, refuses=_OVER)
 async def cancel_signature_request(call: Calling, request_id: str) -> Response:
     """Give a request up; its codes sign nothing any more."""
-    return await _change(call, call.context.signatures.cancel, request_id, canceled=200)
+    return await change(call, call.context.signatures.cancel, request_id, canceled=200)
 
 
 @routes.patch(
@@ -165,8 +161,8 @@ async def cancel_signature_request(call: Calling, request_id: str) -> Response:
 async def change_signer(call: Calling, request_id: str, signer_id: str, body: SignerChange) -> Response:
     """Give a signer another number: pending codes are void, and they are told anew; audited."""
     phone = destination(body.phone, body.region)
-    to = ChangedNumber(phone.e164, phone.country, _network(call, phone.e164), not phone.valid)
-    return await _change(call, call.context.signatures.change_signer, request_id, signer_id, to, changed=200)
+    to = ChangedNumber(phone.e164, phone.country, network_of(call.context, phone.e164), not phone.valid)
+    return await change(call, call.context.signatures.change_signer, request_id, signer_id, to, changed=200)
 
 
 @routes.put(
@@ -177,8 +173,8 @@ async def change_signer(call: Calling, request_id: str, signer_id: str, body: Si
 )
 async def change_document(call: Calling, request_id: str, document_id: str, body: DocumentChange) -> Response:
     """Declare another content of a document: pending codes for the old one are void."""
-    change = changed_document(document_id, body.sha256)
-    return await _change(call, call.context.signatures.change_document, request_id, change, changed=200)
+    to = changed_document(document_id, body.sha256)
+    return await change(call, call.context.signatures.change_document, request_id, to, changed=200)
 
 
 @routes.put(
@@ -193,18 +189,8 @@ async def upload_document(call: Calling, request_id: str, document_id: str) -> R
     async for octets in call.request.stream():
         digest.update(octets)
         size += len(octets)
-    change = changed_document(document_id, digest.hexdigest(), uploaded=True, size=size)
-    return await _change(call, call.context.signatures.change_document, request_id, change, changed=200)
-
-
-async def _change(call: Call, run: Callable[..., Outcome], *given: Any, **successes: int) -> Response:
-    """Run a store function of signature requests for the caller; `successes` are its codes with their HTTP status."""
-
-    def job(tx: Tx) -> Answer:
-        outcome = run(tx, call.application_id, *given, call.caller.actor, call.now)
-        return answer(outcome, call.now, **successes)
-
-    return await call.change(job, urgent=True)
+    to = changed_document(document_id, digest.hexdigest(), uploaded=True, size=size)
+    return await change(call, call.context.signatures.change_document, request_id, to, changed=200)
 
 
 def _signer(call: Call, body: SignerBody) -> AskedSigner:
@@ -214,7 +200,7 @@ def _signer(call: Call, body: SignerBody) -> AskedSigner:
         country=phone.country,
         name=body.name or "",
         email=body.email or "",
-        network=_network(call, phone.e164),
+        network=network_of(call.context, phone.e164),
         number_unverified=not phone.valid,
         language=body.language,
         mode=body.mode,
@@ -223,15 +209,3 @@ def _signer(call: Call, body: SignerBody) -> AskedSigner:
         reference=body.reference or "",
         consent=None if body.consent is None else (body.consent.version, body.consent.text),
     )
-
-
-def _network(call: Call, e164: str) -> str | None:
-    context = call.context
-    return context.resolver.lookup(e164).network_mccmnc if context.by_network else None
-
-
-def _instant(text: str, name: str) -> Any:
-    try:
-        return from_rfc3339(text)
-    except ValueError:
-        raise Refused("invalid", f"{name} must be an instant of RFC 3339, UTC") from None

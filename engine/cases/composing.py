@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from engine.codes import CodeSeed, derive, reference_of
+from engine.codes import CodeSeed, derive, page_token, reference_of
 from engine.errors import Tampered, UnknownKey
 from engine.keyring import KeyRing
 from engine.transit.claiming import NotRenderable
@@ -18,10 +18,13 @@ from workflows.wording import Templates, WordingError
 
 
 class Composer:
-    """Makes texts; `kept` are the template texts of earlier versions, by hash, from the database."""
+    """Makes texts; `kept` are the template texts of earlier versions, by hash, from the database. `pages_at` is where
+    people reach our pages; without it texts have no links to them.
+    """
 
-    def __init__(self, templates: Templates, keyring: KeyRing, kept: Mapping[str, str]) -> None:
+    def __init__(self, templates: Templates, keyring: KeyRing, kept: Mapping[str, str], pages_at: str = "") -> None:
         self._templates = templates
+        self._pages_at = pages_at.rstrip("/")
         self._keyring = keyring
         self._kept = dict(kept)
 
@@ -49,7 +52,9 @@ class Composer:
             raise NotRenderable("the sealed text does not open") from error
 
     def _slots(self, stored: str, wanted: list[str]) -> dict[str, str]:
-        """Return the values that exist in memory alone: the code, and the reference that tells generations apart."""
+        """Return the values that exist in memory alone: the code, the reference that tells generations apart, the
+        link to the code's page.
+        """
         seed = CodeSeed.from_json(stored)
         try:
             key = self._keyring.code_key(seed.kid)
@@ -60,4 +65,6 @@ class Composer:
             slots["code"] = derive(seed, key)
         if "reference" in wanted:
             slots["reference"] = reference_of(seed, key)
+        if "page" in wanted:
+            slots["page"] = f"{self._pages_at}/h/{page_token(seed, key)}" if self._pages_at else ""
         return slots

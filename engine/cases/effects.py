@@ -19,7 +19,7 @@ from engine.transit.backlog import QueueKey
 from engine.transit.books import Bells
 from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.queue import NewMessage
-from engine.transit.routing import NoRoute, Router
+from engine.transit.routing import NoRoute, Router, elsewhere
 from engine.transit.settling import Tally
 from workflows.base import Arm, Audit, Disarm, Effect, Finish, Notify, Send
 from workflows.wording import Templates, template_path
@@ -85,12 +85,17 @@ class Effects:
         *,
         seed: str | None = None,
         expects_reply: bool = False,
+        avoid: str | None = None,
     ) -> Queued:
-        """Queue a message of a case to a number; its template is pinned by content, its code is the seed's."""
+        """Queue a message of a case to a number; its template is pinned by content, its code is the seed's. `avoid` is
+        an account through which an earlier one did not arrive.
+        """
         kind = CLASSES[send.message_class]
         plan = self.router.plan(
             there.sender, phone, there.country, there.network, kind.lane, expects_reply=expects_reply
         )
+        if avoid is not None and not isinstance(plan, NoRoute):
+            plan = elsewhere(self.router, plan, avoid) or plan
         path = template_path(row.workflow, send.step, send.language)
         pinned = self.templates.hash_of(path)
         casebook.keep_template(tx, pinned, path, self.templates.texts[path], now)

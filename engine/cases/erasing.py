@@ -6,14 +6,14 @@ no queue waits for it; asked again, it goes on where it stopped. What stays is p
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, literal_column, select
 
 from engine.cases import casebook
 from engine.cases.effects import kept
-from engine.cases.signature_conducting import Person
+from engine.cases.people import Person, open_people, seal_people
 from engine.clock import Clock
 from engine.evidence.custody import Custody, Kept
 from engine.keyring import KeyRing
@@ -24,10 +24,12 @@ from engine.store.tables import Message, Reply
 from engine.store.tables_cases import Case, ReverseCode
 from engine.store.tables_signing import ConsentEntry, SigningRow
 from engine.store.transaction import Tx
-from workflows.signature import WORKFLOW
+from workflows.handover import WORKFLOW as HANDOVER
+from workflows.signature import WORKFLOW as SIGNATURE
 
 _MOST: Final = 200
-_NOBODY: Final = {"to": "", "link": "", "reference": ""}  # of a signer who was erased
+_PEOPLE: Final = {SIGNATURE: "signers", HANDOVER: "people"}
+_NOBODY: Final = {"signers": {"to": "", "link": "", "reference": ""}, "people": {"to": ""}}  # of those erased
 
 
 class Erased(NamedTuple):
@@ -92,16 +94,19 @@ class Erasing:
         return Erased(len(chains), len(verifications), 0, 0)
 
     def _leave_request(self, tx: Tx, application_id: str, case_id: str, phone: str) -> None:
-        """Take a person out of the request itself; the others stay in it."""
-        row = casebook.case_of(tx, application_id, case_id, workflow=WORKFLOW)
-        if row is None:
+        """Take a person out of the request or delivery itself; the others stay in it."""
+        row = casebook.case_by_id(tx, case_id)
+        if row is None or row.workflow not in _PEOPLE:
             return
         facts = json.loads(row.data)
-        people = {name: Person(**one) for name, one in json.loads(self.keyring.unseal(facts["people"], row.id)).items()}
+        people = open_people(self.keyring, row.id, facts["people"])
         gone = {name for name, person in people.items() if person.phone == phone}
-        left = {name: asdict(Person("", sender=one.sender) if name in gone else one) for name, one in people.items()}
-        facts["people"] = self.keyring.seal(kept(left).encode(), row.id)
-        facts["case"]["signers"] = [one | _NOBODY if one["id"] in gone else one for one in facts["case"]["signers"]]
+        left = {name: Person("", sender=one.sender) if name in gone else one for name, one in people.items()}
+        facts["people"] = seal_people(self.keyring, row.id, left)
+        named = _PEOPLE[row.workflow]
+        facts["case"][named] = [one | _NOBODY[named] if one["id"] in gone else one for one in facts["case"][named]]
+        if "there" in facts:
+            facts["there"] = ""
         casebook.store_case(tx, row._replace(data=kept(facts)), was=row.state)
 
     async def _drop(self, application_id: str, phone: str, find: Statement, drop: Sequence[Statement]) -> int:

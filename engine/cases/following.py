@@ -11,6 +11,8 @@ from typing import Final
 from engine.cases import casebook
 from engine.cases.casebook import CaseRow
 from engine.cases.conducting import Conductor
+from engine.cases.handover_following import HandoverFollowers
+from engine.cases.handover_replying import HandoverReplies
 from engine.cases.outcomes import Wakes
 from engine.cases.profiles import Profiles
 from engine.cases.reverse_replying import ReverseReplies
@@ -28,6 +30,7 @@ from engine.transit.replying import JoinedReply, put_reply
 from engine.transit.settling import Tally
 from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
+from workflows.handover import WORKFLOW as HANDOVER
 from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, words_of
 from workflows.profiles import VerificationProfile
 from workflows.reverse_otp import WORKFLOW as REVERSE
@@ -50,6 +53,8 @@ class Followers:
     signatures: SignatureFollowers
     signature_replies: SignatureReplies
     reverse_replies: ReverseReplies
+    deliveries: HandoverFollowers
+    handover_replies: HandoverReplies
     consent: Consent
 
     def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
@@ -77,6 +82,8 @@ class Followers:
                 row = casebook.case_by_id(tx, timer.case_id)
                 if row is not None and row.workflow == SIGNATURE:
                     self.signatures.fired(tx, row, timer.kind, now, wakes)
+                elif row is not None and row.workflow == HANDOVER:
+                    self.deliveries.fired(tx, row, timer.kind, now, wakes)
                 elif row is not None and row.workflow == REVERSE:
                     self.reverse_replies.reverses.fired(tx, row, now, wakes)
                 elif row is not None:
@@ -96,7 +103,9 @@ class Followers:
             claimed = (
                 self._opted(tx, reply, now, wakes)
                 or self.reverse_replies.heard(tx, reply, now, wakes)
+                or self.handover_replies.heard(tx, reply, now, wakes)
                 or self.signature_replies.heard(tx, reply, now, wakes)
+                or self.handover_replies.wrong(tx, reply, now, wakes)
             )
             if claimed is None:
                 self.reverse_replies.unknown(tx, reply, now)
@@ -158,6 +167,9 @@ class Followers:
             return
         if row.workflow == SIGNATURE:
             self.signatures.settled(tx, row, tally, outcome, now, wakes)
+            return
+        if row.workflow == HANDOVER:
+            self.deliveries.settled(tx, row, tally, outcome, now, wakes)
             return
         role = self.conductor.hold(row).roles.get(tally.id)
         if role is not None:

@@ -6,17 +6,18 @@ for it. Names and numbers are sealed in the case's row; the workflow never sees 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from engine.cases import casebook, signing_rows
-from engine.cases.casebook import Budget, CaseRow
-from engine.cases.effects import Destination, Effects, kept
-from engine.cases.entering import code_of
+from engine.cases.casebook import CaseRow
+from engine.cases.effects import Effects, kept
+from engine.cases.issuing import Issuing
 from engine.cases.outcomes import Wakes, public
+from engine.cases.people import Person, open_people, seal_people
 from engine.clock import Clock
-from engine.codes import CodeSeed, draw
+from engine.codes import CodeSeed
 from engine.errors import NotAllowed
 from engine.events import NewEvent, record
 from engine.evidence.sealing import NewEntry, Sealer
@@ -40,24 +41,6 @@ _SLOT: Final = "0CODE0SLOT"  # what stands for the code while a text is kept; no
 _PERSONAL: Final = {"signer.declared", "signer.changed"}
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
-    """Who a signer is, and where messages to them go."""
-
-    phone: str
-    name: str = ""
-    email: str = ""
-    country: str = ""
-    network: str | None = None
-    number_unverified: bool = False
-    sender: str = ""
-
-    @property
-    def destination(self) -> Destination:
-        """Return what routing needs besides the number."""
-        return Destination(self.country, self.network, self.number_unverified, self.sender)
-
-
 class Held(NamedTuple):
     """A request loaded from its rows: the workflow's value, and what only the engine keeps."""
 
@@ -76,6 +59,7 @@ class SignatureConductor:
     keyring: KeyRing
     effects: Effects
     sealer: Sealer
+    issuing: Issuing
     ended: Callable[[str], None] = lambda _state: None
 
     def hold(self, tx: Tx, row: CaseRow) -> Held:
@@ -84,8 +68,7 @@ class SignatureConductor:
         rows = {one.id: one for one in signing_rows.signings_of(tx, row.id)}
         in_order = [rows[signing_id] for signing_id in facts["signings"]]
         case = SignatureCase.load(facts["case"], tuple(load_signing(json.loads(one.data)) for one in in_order))
-        people = json.loads(self.keyring.unseal(facts["people"], row.id))
-        return Held(row, case, rows, {name: Person(**one) for name, one in people.items()}, facts["roles"])
+        return Held(row, case, rows, open_people(self.keyring, row.id, facts["people"]), facts["roles"])
 
     def open(self, tx: Tx, row: CaseRow, case: SignatureCase, people: Mapping[str, Person]) -> Held:
         """Insert the rows of a new request, whose first step is still to be applied."""
@@ -137,11 +120,10 @@ class SignatureConductor:
 
     def _case_row(self, held: Held) -> CaseRow:
         case = held.case
-        people = kept({name: asdict(person) for name, person in held.people.items()})
         facts = {
             "case": case.dump(),
             "signings": [one.id for one in case.signings],
-            "people": self.keyring.seal(people.encode(), held.row.id),
+            "people": seal_people(self.keyring, held.row.id, held.people),
             "roles": dict(held.roles),
         }
         return held.row._replace(
@@ -186,26 +168,18 @@ class SignatureConductor:
 
     def _with_seed(self, tx: Tx, held: Held, signing: Signing, row: signing_rows.Row, now: int) -> signing_rows.Row:
         phone_fp = self.keyring.fingerprint("phone", held.people[signing.signer].phone)
-        # The lock under which codes of one number are issued, whatever the application.
-        casebook.allowance(tx, Budget("*", "*", phone_fp, "*codes"), now)
-        others = {one.id: one for one in signing_rows.listening_to(tx, phone_fp)} | dict(held.rows)
-        taken = {
-            code_of(self.keyring, one.seed)
-            for one in others.values()
-            if one.id != row.id and one.phone_fp == phone_fp and one.seed is not None and one.final_at is None
-        }
-        kid = self.keyring.current_kid
         seed = CodeSeed(
-            kid=kid,
+            kid=self.keyring.current_kid,
             purpose=WORKFLOW,
             case_id=signing.id,
             generation=signing.generation,
-            nonce=self._nonce(),
+            nonce="",
             digest=self._binding(held, signing),
             length=CODE_LENGTH,
             alphabet="digits",
         )
-        seed, _ = draw(seed, self.keyring.code_key(kid), self._nonce, taken=taken)
+        beside = [one.seed for one in held.rows.values() if one.id != row.id and one.phone_fp == phone_fp]
+        seed = self.issuing.issue(tx, seed, phone_fp, row.id, beside, now)
         old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
         return row._replace(seed=seed.to_json(), old_seeds=json.dumps(old[-_OLD_SEEDS_MOST:]))
 
@@ -214,9 +188,6 @@ class SignatureConductor:
         document, signer = held.case.document_of(signing), held.case.signer_of(signing)
         bound = [document.id, document.sha256, signer.id, signer.consent.sha256, held.people[signer.id].phone]
         return self.keyring.fingerprint("signing", kept(bound))
-
-    def _nonce(self) -> str:
-        return self.clock.entropy(16).hex()
 
     # Effects.
 

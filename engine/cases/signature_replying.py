@@ -10,19 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, select
-
-from engine.cases import casebook, signing_rows
+from engine.cases import carriage, casebook, signing_rows
 from engine.cases.conducting import load_day
 from engine.cases.entering import code_of
 from engine.cases.outcomes import Wakes
 from engine.cases.signature_conducting import Held, may_be_entered
 from engine.cases.signatures import Signatures, codes_of_day
-from engine.clock import to_rfc3339
 from engine.codes import equal
 from engine.evidence.sealing import NewEntry
-from engine.store.statements import Statement
-from engine.store.tables import ReplyPart
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from workflows import signature
@@ -232,26 +227,7 @@ class SignatureReplies:
         keyring = self.signatures.conductor.keyring
         found = candidates(reply.text, {CODE_LENGTH})
         guard = [one.row.id for one in listeners if set(one.codes) & set(found)]
-        parts = tx.all(_PARTS, reply=reply.id)
-        body = {
-            "reply": reply.id,
-            "account": reply.account,
-            "to": reply.our_number,
-            "received_at": to_rfc3339(reply.received_at),
-            "choice": choice,
-            "flags": reply.flags,
-            "parts": [
-                {"bind": bind, "smsc_id": smsc_id or "", "received_at": to_rfc3339(int(at)), "part": int(number)}
-                for _, bind, smsc_id, at, number, _ in parts
-            ],
-        }
-        private = {
-            "from": reply.source,
-            "from_raw": reply.source_raw,
-            "text": reply.text,
-            "pdus": [keyring.unseal(sealed, part_id).hex() for part_id, _, _, _, _, sealed in parts],
-        }
-        return NewEntry("reply.received", body, private, keyring.fingerprint("phone", reply.source), guard=guard)
+        return carriage.replied(tx, keyring, reply, choice, guard)
 
 
 _SAID_OF: Final = {"code_expired": Said.EXPIRED_CODE, "no_code_sent": Said.START, "signing_blocked": Said.TOO_LATE}
@@ -259,13 +235,3 @@ _SAID_OF: Final = {"code_expired": Said.EXPIRED_CODE, "no_code_sent": Said.START
 
 def _one_a_request(rows: Sequence[signing_rows.Row]) -> list[signing_rows.Row]:
     return list({(row.request_id, row.signer_id): row for row in rows}.values())
-
-
-_part: Any = ReplyPart.__table__  # type: ignore[attr-defined]
-_PARTS: Final = Statement(
-    lambda _: (
-        select(_part.c.id, _part.c.bind, _part.c.smsc_id, _part.c.received_at, _part.c.part, _part.c.sealed)
-        .where(_part.c.reply_id == bindparam("reply"))
-        .order_by(_part.c.part)
-    )
-)

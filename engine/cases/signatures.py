@@ -15,7 +15,8 @@ from engine.cases.casebook import Budget, CaseRow
 from engine.cases.conducting import day_budget, load_day
 from engine.cases.entering import verdict_on
 from engine.cases.outcomes import Outcome, Wakes, public
-from engine.cases.signature_conducting import Held, Person, SignatureConductor
+from engine.cases.people import Person
+from engine.cases.signature_conducting import Held, SignatureConductor
 from engine.phones import mask
 from engine.store.transaction import Tx
 from engine.transit.classes import Lane
@@ -338,6 +339,6 @@ class Signatures:
         return wakes.outcome(answer.code, self._view(held, now))
 
 
-def codes_of_day(application_id: str, phone_fp: str) -> Budget:
-    """Return the budget of a day's codes to a signer's number, within the application."""
-    return day_budget(Budget(application_id, "", phone_fp, ""))._replace(profile="*signature")
+def codes_of_day(application_id: str, phone_fp: str, workflow: str = WORKFLOW) -> Budget:
+    """Return the budget of a day's codes of a workflow to one number, within the application."""
+    return day_budget(Budget(application_id, "", phone_fp, ""))._replace(profile=f"*{workflow}")

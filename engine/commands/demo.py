@@ -1,7 +1,7 @@
 """`sceau demo`: codes travel both ways and a document is signed, over a simulated operator, each step with its time.
 
 `sceau demo sign` has a document of yours signed and leaves its evidence in the present folder. What is played is in
-`demo_code`, `demo_signing` and `demo_reverse`, where it is played in `stage`.
+`demo_code`, `demo_signing`, `demo_reverse` and `demo_handover`, where it is played in `stage`.
 """
 
 import mimetypes
@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from engine.commands import demo_code, demo_reverse, demo_signing, showing
+from engine.commands import demo_code, demo_handover, demo_reverse, demo_signing, showing
 from engine.commands.demo_signing import Document, Proof, Signer
 from engine.commands.stage import Stage, perform
 from engine.errors import Conflict, SettingsError
@@ -30,7 +30,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def demo(context: typer.Context, phone: _PhoneOption = _PHONE, language: _LanguageOption = "en") -> None:
-    """Send a code to a simulated handset and type it back; have a PDF signed and verified; have a code sent to us."""
+    """Send a code and type it back; have a PDF signed and verified; have a code sent to us; hand a parcel over."""
     if context.invoked_subcommand is not None:
         return
     to = _number(phone)
@@ -40,10 +40,11 @@ def demo(context: typer.Context, phone: _PhoneOption = _PHONE, language: _Langua
         await demo_code.verify(stage, to, language)
         await demo_signing.sign(stage, demo_signing.sample(), signers, language)
         await demo_reverse.prove(stage, to, language)
+        await demo_handover.hand_over(stage, to, language)
 
     console = showing.console()
     perform(console, play)
-    console.print("[bold green]approved, signed, proven[/]")
+    console.print("[bold green]approved, signed, proven, handed over[/]")
 
 
 @app.command()

@@ -73,11 +73,13 @@ def collect(tx: Tx, application_id: str, case_id: str, keyring: KeyRing) -> Gath
         return None
     entries = tuple(str(row[0]) for row in tx.all(_ENTRIES, case=case_id))
     closed = {row[0] for row in tx.all(_CLOSED_SIGNINGS, request=case_id)}
+    if tx.one(_CLOSED_CASE, case=case_id) is not None:
+        closed.add(case_id)  # a delivery's codes are its own
     openings = _openings(tx, application_id, case_id, closed, keyring)
     templates: dict[str, str] = {}
     for content in entries:
         body = json.loads(content)["body"]
-        if "code" in body and body.get("signing") in closed:
+        if "code" in body and (body.get("signing") or body.get("delivery")) in closed:
             seed = CodeSeed.from_json(body["code_seed"])
             code = derive(seed, keyring.code_key(seed.kid))
             openings[body["code"]["commitment"]] = {"salt": code_salt(keyring, seed).hex(), "value": code}
@@ -105,8 +107,10 @@ def _openings(
     return found
 
 
-def _all_closed(tx: Tx, signings: set[str]) -> bool:
-    return all((row := tx.one(_FINAL, signing=one)) is None or row[0] is not None for one in signings)
+def _all_closed(tx: Tx, guards: set[str]) -> bool:
+    """Tell whether signings and deliveries of these ids are closed; those that are gone are."""
+    rows = [tx.one(statement, guard=one) for one in guards for statement in (_FINAL, _FINAL_CASE)]
+    return all(row is None or row[0] is not None for row in rows)
 
 
 def _anchors(tx: Tx, application_id: str, case_id: str) -> tuple[dict[str, Any], ...]:
@@ -207,7 +211,11 @@ _CLOSED_SIGNINGS: Final = Statement(
         _signing.c.request_id == bindparam("request"), _signing.c.final_at.is_not(None)
     )
 )
-_FINAL: Final = Statement(lambda _: select(_signing.c.final_at).where(_signing.c.id == bindparam("signing")))
+_FINAL: Final = Statement(lambda _: select(_signing.c.final_at).where(_signing.c.id == bindparam("guard")))
+_FINAL_CASE: Final = Statement(lambda _: select(_case.c.final_at).where(_case.c.id == bindparam("guard")))
+_CLOSED_CASE: Final = Statement(
+    lambda _: select(_case.c.id).where(_case.c.id == bindparam("case"), _case.c.final_at.is_not(None))
+)
 _OPENINGS: Final = Statement(
     lambda _: (
         select(_opening.c.commitment, _opening.c.subject_fp, _opening.c.sealed, _opening.c.guard)

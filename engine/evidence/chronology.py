@@ -14,12 +14,24 @@ Words = Mapping[str, Any]
 Entry = Mapping[str, Any]
 
 _DECLARED: Final = frozenset(
-    {"chain.opened", "request.created", "document.declared", "signer.declared", "signing.created"}
-)
+    {
+        "chain.opened", "request.created", "document.declared", "signer.declared", "signing.created",
+        "delivery.created", "recipient.declared",
+    }
+)  # fmt: skip
 """What the dossier shows in chapters of their own."""
 _TEXTS: Final = {"message.queued": "text", "reply.received": "reply"}
-_INSTANTS: Final = frozenset({"until", "consent_at", "received_at"})
-_SAID: Final = ("reason", "until", "consent_at", "ip", "user_agent", "received_at", "from_raw", "sha256")
+_INSTANTS: Final = frozenset({"until", "consent_at", "received_at", "logged_at", "starts_at", "ends_at"})
+_SAID: Final = (
+    "reason", "until", "consent_at", "ip", "user_agent", "received_at", "from_raw", "sha256",
+    "courier", "supervisor", "position", "photo_sha256", "logged_at",
+)  # fmt: skip
+_PEOPLE: Final = {
+    "signer.declared": "signer",
+    "signer.changed": "signer",
+    "recipient.declared": "person",
+    "delegate.declared": "person",
+}
 
 
 class Told(NamedTuple):
@@ -47,6 +59,8 @@ class Chronology:
     def __init__(self, entries: Sequence[Entry], openings: Mapping[str, Any], words: Words) -> None:
         self._openings = openings
         self._words = words
+        is_delivery = any(entry["kind"] == "delivery.created" for entry in entries)
+        self._patterns = {**words["told"], **(words["told_of_delivery"] if is_delivery else {})}
         self._cast = _Cast({}, {}, {}, {})
         self._told = [told for entry in entries if (told := self._tell(entry)) is not None]
 
@@ -60,6 +74,10 @@ class Chronology:
     def document(self, document: str) -> str:
         """Return what a document is called."""
         return self._cast.documents.get(document, document)
+
+    def door(self, door: str) -> str:
+        """Return what a door is called: how a code was entered."""
+        return str(self._words["doors"].get(door) or self._words.get(door, door))
 
     def opened(self, value: Any) -> str:
         """Return what a commitment hides, if it is opened; another value as it is."""
@@ -80,23 +98,26 @@ class Chronology:
         cast = self._cast
         if kind == "document.declared":
             cast.documents[body["document"]] = body["name"]
-        elif kind in {"signer.declared", "signer.changed"}:
+        elif kind in _PEOPLE:
             name, phone = self.opened(body.get("name")), self.opened(body.get("phone"))
-            cast.people[body["signer"]] = f"{name} ({phone})" if name and phone else name or phone
+            cast.people[body[_PEOPLE[kind]]] = f"{name} ({phone})" if name and phone else name or phone
         elif kind == "signing.created":
             cast.signings[body["signing"]] = (body["signer"], body["document"])
         elif kind == "message.queued":
-            cast.messages[body["message"]] = body["signer"]
+            cast.messages[body["message"]] = body.get("signer") or body["person"]
 
     def _sentence(self, kind: str, body: Mapping[str, Any]) -> str:
-        told, values = self._words["told"], self._words["values"]
+        told, values = self._patterns, self._words["values"]
         pattern = told.get(f"{kind}:{body.get('role')}") or told.get(kind)
         if pattern is None:
             return kind
         signer, document = self._cast.signings.get(body.get("signing", ""), ("", ""))
-        signer = body.get("signer") or signer or self._cast.messages.get(body.get("message", ""), "")
+        signer = (
+            body.get("signer") or body.get("person") or signer or self._cast.messages.get(body.get("message", ""), "")
+        )
         who = self.opened(body["from"]) if "from" in body else self.name(signer)
         facts = {name: values.get(value, value) for name, value in body.items() if isinstance(value, str | int)}
+        facts |= {name: instant(str(body[name])) for name in _INSTANTS & body.keys() if isinstance(body[name], str)}
         facts |= {"who": who or self._words["somebody"], "document": self.document(body.get("document") or document)}
         return str(pattern.format_map(facts))
 
@@ -111,10 +132,8 @@ class Chronology:
                 yield f"{words[name]}: {instant(said) if name in _INSTANTS else said}" + (
                     f" ({words['stated']})" if name in entry["stated"] else ""
                 )
-        if "assurance" in body:
-            yield f"{words['how']}: {words[body['assurance']]}"
-        elif "door" in body:
-            yield f"{words['how']}: {words[body['door']]}"
+        if door := body.get("assurance") or body.get("door"):
+            yield f"{words['how']}: {self.door(door)}"
         for part in body.get("parts", ()):
             if part.get("smsc_message_id"):
                 yield f"{words['message_id']}: {part['smsc_message_id']} ({part['bind']}, {part['command_status']})"

@@ -52,13 +52,20 @@ class _Dossier:
 
     def made(self) -> bytes:
         words, pdf = self.words, self.pdf
-        pdf.set_title(words["title"])
+        delivery = next((entry for entry in self.entries if entry["kind"] == "delivery.created"), None)
+        title, subtitle = ("title", "subtitle") if delivery is None else ("proof", "proof_subtitle")
+        pdf.set_title(words[title])
         pdf.add_page()
-        self._line(words["title"], 20, bold=True)
-        self._line(words["subtitle"], 10)
-        self._request()
-        self._people()
-        self._signatures()
+        self._line(words[title], 20, bold=True)
+        self._line(words[subtitle], 10)
+        if delivery is None:
+            self._request()
+            self._people()
+            self._signatures()
+        else:
+            self._delivery(delivery)
+            self._receivers()
+            self._handover()
         self._history()
         self._anchors()
         self._head()
@@ -106,6 +113,37 @@ class _Dossier:
                 )
                 self._line(f"{words['sha256']} {body['document_sha256']}", 8)
                 self._line(f"{words['consent']} {body['consent']['version']}, {body['consent']['sha256']}", 8)
+
+    def _delivery(self, created: Mapping[str, Any]) -> None:
+        words, body = self.words, created["body"]
+        self._heading(words["delivery"])
+        self._fact(words["delivery"], f"{body['title']} · {self.gathered['case_id']}")
+        self._fact(words["created"], instant(created["at"]))
+        self._fact(words["slot"], f"{instant(body['starts_at'])} – {instant(body['ends_at'])}")
+        for name, told in (("parcels", ", ".join(body["parcels"])), ("reference", body["reference"])):
+            if told:
+                self._fact(words[name], f"{told} ({words['stated']})")
+
+    def _receivers(self) -> None:
+        words, opened = self.words, self.chronology.opened
+        self._heading(words["receivers"])
+        for entry in self.entries:
+            if entry["kind"] in {"recipient.declared", "delegate.declared"}:
+                who = [opened(entry["body"].get(name)) for name in ("name", "phone")]
+                told = " · ".join(one for one in who if one) or words["erased"]
+                self._fact(f"{told} ({words['stated']})", words[entry["kind"].partition(".")[0]])
+
+    def _handover(self) -> None:
+        words, tell = self.words, self.chronology
+        self._heading(words["handover"])
+        for entry in self.entries:
+            if entry["kind"] == "delivery.confirmed":
+                body = entry["body"]
+                at = instant(body.get("delivered_at") or entry["at"])
+                self._fact(
+                    f"{words['handed']} {at} · {tell.name(body['person'])}",
+                    f"{words['how']}: {tell.door(body['assurance'])}",
+                )
 
     def _history(self) -> None:
         self._heading(self.words["history"])

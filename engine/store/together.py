@@ -9,6 +9,7 @@ from engine.store.statements import delete_of
 from engine.store.tables import Message, Part, ReceiptRow, Reply, ReplyPart
 from engine.store.tables_cases import Case, Check, ReverseCode, Timer
 from engine.store.tables_evidence import EvidenceChain, EvidenceEntry, EvidenceOpening
+from engine.store.tables_handover import DeliveryParty, HandoverEntry
 from engine.store.tables_signing import SigningRow
 
 MESSAGES: Final = (delete_of(ReceiptRow, "message_id"), delete_of(Part, "message_id"), delete_of(Message))
@@ -24,5 +25,7 @@ EVIDENCE: Final = (
     delete_of(EvidenceEntry, "case_id"),
     delete_of(EvidenceChain, "case_id"),
     delete_of(SigningRow, "request_id"),
+    delete_of(HandoverEntry, "delivery_id"),
+    delete_of(DeliveryParty, "delivery_id"),
     *CASES,
 )

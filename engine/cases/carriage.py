@@ -1,0 +1,142 @@
+"""How a message was carried and what a handset wrote, as entries of evidence: read from the rows of the message path.
+
+Store functions, called in the transaction that wrote those rows; the conversations that keep evidence are the callers.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import bindparam, select
+
+from engine.clock import to_rfc3339
+from engine.evidence.sealing import NewEntry
+from engine.keyring import KeyRing
+from engine.smpp.pdu import status_name
+from engine.store.statements import Statement
+from engine.store.tables import Part, ReceiptRow, ReplyPart
+from engine.store.transaction import Tx
+from engine.transit.replying import JoinedReply
+from engine.transit.settling import Tally
+from workflows.base import Outcome
+
+_SUBMITTED: Final = frozenset({Outcome.ACCEPTED, Outcome.IN_DOUBT})
+
+
+def moved(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:
+    """Return the entry about what became of a message: how it was submitted, or how it ended, with its receipts."""
+    return _submitted(tx, tally) if outcome in _SUBMITTED else _settled(tx, tally, outcome)
+
+
+def _submitted(tx: Tx, tally: Tally) -> NewEntry:
+    parts = [
+        {
+            "part": int(number),
+            "attempt": int(attempt),
+            "account": account,
+            "bind": bind,
+            "sent_at": to_rfc3339(int(sent_at)),
+            "answered_at": None if answered_at is None else to_rfc3339(int(answered_at)),
+            "command_status": None if status is None else status_name(int(status)),
+            "smsc_message_id": smsc_id,
+            "text_digest": digest,
+            "state": state,
+        }
+        for number, attempt, account, bind, sent_at, answered_at, status, smsc_id, digest, state in tx.all(
+            _PARTS, message=tally.id
+        )
+    ]
+    body = {"message": tally.id, "state": tally.state, "simulated": bool(tally.simulated), "parts": parts}
+    return NewEntry("message.submitted", body)
+
+
+def _settled(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:
+    receipts = [
+        {
+            "smsc_message_id": smsc_id,
+            "state": state,
+            "stat": stat,
+            "err": error,
+            "bind": bind,
+            "received_at": to_rfc3339(int(received_at)),
+        }
+        for smsc_id, state, stat, error, bind, received_at in tx.all(_RECEIPTS, message=tally.id)
+    ]
+    body = {"message": tally.id, "state": str(outcome), "reason": tally.reason or "", "receipts": receipts}
+    return NewEntry("message.settled", body)
+
+
+def replied(tx: Tx, keyring: KeyRing, reply: JoinedReply, choice: str, guard: Sequence[str]) -> NewEntry:
+    """Return the entry of a reply; what it says opens once everything of `guard` is closed, whose codes are in it."""
+    parts = tx.all(_REPLY_PARTS, reply=reply.id)
+    body = {
+        "reply": reply.id,
+        "account": reply.account,
+        "to": reply.our_number,
+        "received_at": to_rfc3339(reply.received_at),
+        "choice": choice,
+        "flags": reply.flags,
+        "parts": [
+            {"bind": bind, "smsc_id": smsc_id or "", "received_at": to_rfc3339(int(at)), "part": int(number)}
+            for _, bind, smsc_id, at, number, _ in parts
+        ],
+    }
+    private = {
+        "from": reply.source,
+        "from_raw": reply.source_raw,
+        "text": reply.text,
+        "pdus": [keyring.unseal(sealed, part_id).hex() for part_id, _, _, _, _, sealed in parts],
+    }
+    return NewEntry("reply.received", body, private, keyring.fingerprint("phone", reply.source), guard=guard)
+
+
+# Statements.
+
+_part: Any = Part.__table__  # type: ignore[attr-defined]
+_receipt: Any = ReceiptRow.__table__  # type: ignore[attr-defined]
+_reply_part: Any = ReplyPart.__table__  # type: ignore[attr-defined]
+_PARTS: Final = Statement(
+    lambda _: (
+        select(
+            _part.c.number,
+            _part.c.attempt,
+            _part.c.account,
+            _part.c.bind,
+            _part.c.sent_at,
+            _part.c.answered_at,
+            _part.c.status,
+            _part.c.smsc_id,
+            _part.c.text_digest,
+            _part.c.state,
+        )
+        .where(_part.c.message_id == bindparam("message"))
+        .order_by(_part.c.attempt, _part.c.number)
+    )
+)
+_RECEIPTS: Final = Statement(
+    lambda _: (
+        select(
+            _receipt.c.smsc_id,
+            _receipt.c.state,
+            _receipt.c.stat,
+            _receipt.c.error,
+            _receipt.c.bind,
+            _receipt.c.received_at,
+        )
+        .where(_receipt.c.message_id == bindparam("message"))
+        .order_by(_receipt.c.id)
+    )
+)
+_REPLY_PARTS: Final = Statement(
+    lambda _: (
+        select(
+            _reply_part.c.id,
+            _reply_part.c.bind,
+            _reply_part.c.smsc_id,
+            _reply_part.c.received_at,
+            _reply_part.c.part,
+            _reply_part.c.sealed,
+        )
+        .where(_reply_part.c.reply_id == bindparam("reply"))
+        .order_by(_reply_part.c.part)
+    )
+)
