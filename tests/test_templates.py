@@ -123,3 +123,30 @@ def test_a_french_message_reads_as_it_should() -> None:
     assert _render("code", "fr", **values) == (
         "Sceau : votre code est 482913. Valable 10 min. Ne le communiquez à personne. Réf. K7.\n@sceau.example #482913"
     )
+
+
+HANDOVER_STEPS = ("code", "on_the_way", "delivered", "missed", "changed", "delegated", "how_to", "not_delegated")
+each_of_handover = pytest.mark.parametrize(("step", "language"), list(itertools.product(HANDOVER_STEPS, LANGUAGES)))
+
+
+@each_of_handover
+def test_every_text_of_a_delivery_is_one_part_of_gsm_7_with_names_of_common_length(step: str, language: str) -> None:
+    values = {
+        "brand": "Boutique Durand", "title": "colis 4471 du 27 novembre", "code": "482913", "page": "", "reply": True,
+        "slot": "27/11 14:00-16:00", "ending": "72",
+    }  # fmt: skip
+    text = TEMPLATES.render(template_path("handover", step, language), values)
+    assert _septets(text) <= 160
+    assert text == " ".join(text.split())
+    assert re.findall(r"[0-9]{5,}", text) == (["482913"] if step == "code" else [])
+
+
+def test_every_text_of_a_delivery_exists_in_five_languages_and_no_other_is_shipped() -> None:
+    expected = {template_path("handover", step, language) for step in HANDOVER_STEPS for language in LANGUAGES}
+    assert {path for path in TEMPLATES.paths() if path.startswith("handover/")} == expected
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_longest_code_of_a_delivery_is_one_part(language: str) -> None:
+    longest = {"brand": "B" * 16, "title": "T" * 40, "code": "482913", "page": "", "reply": True}
+    assert _septets(TEMPLATES.render(template_path("handover", "code", language), longest)) <= 160
