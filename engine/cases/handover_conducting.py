@@ -65,9 +65,8 @@ class HandoverConductor:
 
     def open(self, tx: Tx, row: CaseRow, case: DeliveryCase, people: Mapping[str, Person], there: str) -> Held:
         """Insert the row of a new delivery, whose first step is still to be applied."""
-        held = Held(row, case, {}, people, {}, there)
-        casebook.insert_case(tx, self._case_row(held))
-        return held
+        casebook.insert_case(tx, row)
+        return Held(row, case, {}, people, {}, there)
 
     def apply(
         self,
