@@ -25,6 +25,8 @@ SCOPES: Final = {
     Scope.HANDOVER_MERCHANT: "create, change and read deliveries and their proofs; devices of couriers",
     Scope.HANDOVER_SUPERVISE: "override: decide without a code, unlock",
     Scope.HANDOVER_REVEAL: "read the code of a delivery, audited; never implied by `admin`",
+    Scope.LEADS_WRITE: "create, check and close leads, tell what they did; models",
+    Scope.LEADS_READ: "read leads, their scores and funnels; models",
     Scope.EVIDENCE_READ: "read evidence as JSON, PDF and bundle, roots and public keys of the log",
     Scope.EVIDENCE_HOLD: "put evidence under a legal hold, and lift it",
     Scope.PII_ERASE: "erase a person; never implied by `admin`",

@@ -162,6 +162,7 @@ WORDS: Final[Mapping[str, str]] = {
     "evidence.listening_days": "a reply to a signing that is over is still known for what it is",
     "retention.bodies_days": "texts that callers wrote (those of codes go at the final state)",
     "retention.messages_days": "messages, their parts and receipts",
+    "retention.leads_days": "closed leads; the ledger of consent is kept beside them",
     "retention.verifications_days": "verifications, their timers and checks",
     "retention.events_days": "events of the feed",
     "retention.replies_days": "what handsets wrote",

@@ -46,6 +46,8 @@ class Scope(StrEnum):
     HANDOVER_MERCHANT = "handover:merchant"
     HANDOVER_SUPERVISE = "handover:supervise"
     HANDOVER_REVEAL = "handover:reveal"
+    LEADS_WRITE = "leads:write"
+    LEADS_READ = "leads:read"
     EVIDENCE_READ = "evidence:read"
     EVIDENCE_HOLD = "evidence:hold"
     PII_ERASE = "pii:erase"

@@ -46,6 +46,10 @@ class Consent:
         row = (said.application_id, phone_fp, said.sender, "all", entry_id, now)
         tx.batch(_INSERT_OPT_OUT, [row])
 
+    def granted(self, tx: Tx, said: Said, at: int) -> None:
+        """Record a consent as a form gave it. It ends no opt-out: whoever fills a form in need not be who is named."""
+        self._record(tx, said, "granted", at)
+
     def opt_in(self, tx: Tx, said: Said, now: int) -> None:
         """Record an opt-in, which ends the opt-outs of this sender and of all."""
         self._record(tx, said, "opt_in", now)

@@ -27,6 +27,8 @@ from engine.cases.handover_following import HandoverFollowers
 from engine.cases.handover_logs import HandoverLogs
 from engine.cases.handover_replying import HandoverReplies
 from engine.cases.issuing import Issuing
+from engine.cases.lead_replying import LeadReplies
+from engine.cases.leads import Leads
 from engine.cases.profiles import Profiles, default_profile
 from engine.cases.reverse import OurNumber, Reverses
 from engine.cases.reverse_replying import ReverseReplies
@@ -87,6 +89,7 @@ class Core:
     deliveries: Deliveries
     couriers: Couriers
     handover_logs: HandoverLogs
+    leads: Leads
     waiting: Waiting
     custody: Custody
     profiles: Profiles
@@ -187,6 +190,7 @@ async def open_core(
         lambda state: metrics.reverse_verifications.labels(state).inc(),
     )
     consent = Consent(clock, keyring)
+    leads = Leads(clock, keyring, effects, issuing, consent, lambda result: metrics.leads_closed.labels(result).inc())
     followers = Followers(
         conductor,
         profiles,
@@ -197,6 +201,7 @@ async def open_core(
         ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
         HandoverFollowers(deliveries, handover_logs),
         HandoverReplies(couriers),
+        LeadReplies(leads),
         consent,
     )
     classes = overridden(settings.classes)
@@ -311,6 +316,7 @@ async def open_core(
         deliveries=deliveries,
         couriers=couriers,
         handover_logs=handover_logs,
+        leads=leads,
         waiting=waiting,
         custody=custody,
         profiles=profiles,

@@ -11,7 +11,13 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, select
 
-from engine.cases.vocabulary import HANDOVER_EVENTS, REVERSE_EVENTS, SIGNATURE_EVENTS, VERIFICATION_EVENTS
+from engine.cases.vocabulary import (
+    HANDOVER_EVENTS,
+    LEAD_EVENTS,
+    REVERSE_EVENTS,
+    SIGNATURE_EVENTS,
+    VERIFICATION_EVENTS,
+)
 from engine.errors import NotAllowed
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Event, Feed
@@ -80,6 +86,7 @@ EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     **SIGNATURE_EVENTS,
     **REVERSE_EVENTS,
     **HANDOVER_EVENTS,
+    **LEAD_EVENTS,
     **EVIDENCE_EVENTS,
 }
 

@@ -61,6 +61,7 @@ class Metrics:
     verifications: Counter  # result
     reverse_verifications: Counter  # result
     deliveries: Counter  # result
+    leads_closed: Counter  # result
     signature_requests: Counter  # result
     time_stamps: Counter  # authority, result
     checks: Counter  # result
@@ -135,6 +136,7 @@ class Metrics:
             verifications=counter("verifications", "Verifications ended, by result.", "result"),
             reverse_verifications=counter("reverse_verifications", "Reverse verifications ended, by result.", "result"),
             deliveries=counter("deliveries", "Deliveries ended, by result.", "result"),
+            leads_closed=counter("leads_closed", "Leads closed, by result.", "result"),
             signature_requests=counter("signature_requests", "Signature requests ended, by result.", "result"),
             time_stamps=counter("time_stamps", "Answers of time-stamp authorities.", "authority", "result"),
             checks=counter("checks", "Checks of codes, by result.", "result"),

@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Final, NamedTuple, Protocol
 
 import phonenumbers
-from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, timezone
 
 _CACHED: Final = 16_384
 """Numbers whose reading is remembered: metadata look-ups take some 40 µs each."""
@@ -229,6 +229,16 @@ def mask(e164: str) -> str:
     if hidden >= 3:
         return f"{e164[:4]}{'•' * hidden}{e164[-2:]}"
     return "•" * max(len(e164) - 2, 0) + e164[-2:] if len(e164) > 2 else "•" * len(e164)
+
+
+def zones_of(e164: str) -> tuple[str, ...]:
+    """Return every IANA time zone in which a number may be; none where nobody knows."""
+    number = _parse(e164, None)
+    found = () if number is None else timezone.time_zones_for_number(number)
+    return tuple(name for name in found if name != _UNKNOWN_ZONE)
+
+
+_UNKNOWN_ZONE: Final = "Etc/Unknown"
 
 
 class Lookup(NamedTuple):

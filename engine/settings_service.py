@@ -133,6 +133,7 @@ class Retention(Part):
     bodies_days: Days = 30
     messages_days: Days = 90
     verifications_days: Days = 30
+    leads_days: Days = 1_500  # the burden of proof of a consent is the sender's, for four years and more
     events_days: Days = 30
     replies_days: Days = 90
     unmatched_receipts_days: Days = 7

@@ -41,6 +41,8 @@ KNOWN: dict[str, Any] = {
     "decision": "unlocked",
     "supervisor_id": "chief",
     "courier_id": "courier",
+    "form": "a-form",
+    "name": "visit",
 }
 
 
@@ -60,6 +62,9 @@ async def populate(api: Api) -> dict[str, str]:
 
     slot = {"starts_at": "2027-01-01T10:00:00Z", "ends_at": "2027-01-01T12:00:00Z"}
     parcel = {"recipient": {"phone": NUMBER, "name": CANARY}, "slot": slot, "title": CANARY, "reference": CANARY}
+    filled = {"phone": NUMBER, "form": CANARY, "reference": CANARY, "fields": {"name": CANARY}}
+    lead = (await api.alice.post("/v1/leads", json=filled)).json()
+    await api.alice.put(f"/v1/lead-models/{CANARY}", json={"brand": "Alice"})
     delivery = (await api.alice.post("/v1/deliveries", json=parcel)).json()
     phone = {"courier_id": CANARY, "public_key": "A" * 43, "name": CANARY}
     device = (await api.alice.post("/v1/courier-devices", json=phone)).json()
@@ -92,6 +97,7 @@ async def populate(api: Api) -> dict[str, str]:
         "request_id": signature["id"],
         "reverse_id": reverse["id"],
         "delivery_id": delivery["id"],
+        "lead_id": lead["id"],
         "device_id": device["id"],
         "signing_id": signature["signings"][0]["id"],
         "signer_id": signature["signers"][0]["id"],
@@ -129,6 +135,8 @@ async def state_of(api: Api, ids: dict[str, str]) -> list[str]:
         "/v1/verifications",
         "/v1/signature-requests",
         "/v1/reverse-verifications",
+        "/v1/leads",
+        "/v1/lead-models",
         "/v1/deliveries",
         "/v1/courier-devices",
         f"/v1/deliveries/{ids['delivery_id']}/proof",

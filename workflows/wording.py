@@ -36,6 +36,7 @@ _SHORT_HASH: Final = re.compile(r"[0-9a-f]{8}")
 _COUNT: Final = re.compile(r"[1-9][0-9]?")
 _LINK: Final = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~/?=&%+-]*)?")
 _PAGE: Final = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9/_-]*")  # one of ours
+_STOP: Final = re.compile(r"[0-9+]{3,16}")
 _SLOT: Final = re.compile(r"[0-9]{2}/[0-9]{2} [0-9]{2}:[0-9]{2}-(?:[0-9]{2}/[0-9]{2} )?[0-9]{2}:[0-9]{2}")
 _ENDING: Final = re.compile(r"[0-9]{2}")
 _LIFE: Final = re.compile(r"[0-9]{1,3} (?:min|s|h)")
@@ -70,6 +71,9 @@ VALUES: Final[Mapping[str, ValueRule]] = {
     "consent": ValueRule(120),
     "count": ValueRule(2, _COUNT),
     "link": ValueRule(80, _LINK, optional=True),
+    "question": ValueRule(300),
+    "notice": ValueRule(300),
+    "stop": ValueRule(20, _STOP, optional=True),
     "page": ValueRule(80, _PAGE, optional=True),
     "slot": ValueRule(23, _SLOT),
     "ending": ValueRule(2, _ENDING),

@@ -12,6 +12,7 @@ from engine.api.idempotency import InFlight
 from engine.cases.couriers import Couriers
 from engine.cases.deliveries import Deliveries
 from engine.cases.handover_logs import HandoverLogs
+from engine.cases.leads import Leads
 from engine.cases.reverse import Reverses
 from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
@@ -57,6 +58,7 @@ class Context:
     deliveries: Deliveries
     couriers: Couriers
     handover_logs: HandoverLogs
+    leads: Leads
     waiting: Waiting
     custody: Custody
     resolver: Resolver
@@ -95,6 +97,7 @@ class Context:
             deliveries=core.deliveries,
             couriers=core.couriers,
             handover_logs=core.handover_logs,
+            leads=core.leads,
             waiting=core.waiting,
             custody=core.custody,
             resolver=resolver,

@@ -109,6 +109,13 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "log_signature": Kind(422, "A signature of the log is not the device's; nothing was taken"),
     "log_gap": Kind(409, "Entries of the log are missing; nothing was taken"),
     "log_forked": Kind(409, "The log contradicts what came before; nothing was taken"),
+    # Leads.
+    "lead_closed": Kind(410, "The lead is closed"),
+    "already_verified": Kind(409, "The lead's number is proven already"),
+    "proven_by_reply": Kind(409, "This lead proves its number by answering yes"),
+    "model_unknown": Kind(422, "The application has no such model"),
+    "model_invalid": Kind(422, "The model cannot be"),
+    "event_unknown": Kind(422, "The model knows no such event"),
     # Signature requests.
     "already_signed": Kind(409, "The document was signed before"),
     "declined": Kind(409, "The document was declined, which ended the request"),

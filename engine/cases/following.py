@@ -13,6 +13,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.conducting import Conductor
 from engine.cases.handover_following import HandoverFollowers
 from engine.cases.handover_replying import HandoverReplies
+from engine.cases.lead_replying import LeadReplies
 from engine.cases.outcomes import Wakes
 from engine.cases.profiles import Profiles
 from engine.cases.reverse_replying import ReverseReplies
@@ -31,6 +32,7 @@ from engine.transit.settling import Tally
 from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
 from workflows.handover import WORKFLOW as HANDOVER
+from workflows.lead import WORKFLOW as LEAD
 from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, words_of
 from workflows.profiles import VerificationProfile
 from workflows.reverse_otp import WORKFLOW as REVERSE
@@ -55,6 +57,7 @@ class Followers:
     reverse_replies: ReverseReplies
     deliveries: HandoverFollowers
     handover_replies: HandoverReplies
+    lead_replies: LeadReplies
     consent: Consent
 
     def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
@@ -84,6 +87,8 @@ class Followers:
                     self.signatures.fired(tx, row, timer.kind, now, wakes)
                 elif row is not None and row.workflow == HANDOVER:
                     self.deliveries.fired(tx, row, timer.kind, now, wakes)
+                elif row is not None and row.workflow == LEAD:
+                    self.lead_replies.leads.take(tx, row, TimerFired(timer.kind), now, wakes)
                 elif row is not None and row.workflow == REVERSE:
                     self.reverse_replies.reverses.fired(tx, row, now, wakes)
                 elif row is not None:
@@ -105,6 +110,7 @@ class Followers:
                 or self.reverse_replies.heard(tx, reply, now, wakes)
                 or self.handover_replies.heard(tx, reply, now, wakes)
                 or self.signature_replies.heard(tx, reply, now, wakes)
+                or self.lead_replies.heard(tx, reply, now, wakes)
                 or self.handover_replies.wrong(tx, reply, now, wakes)
             )
             if claimed is None:
@@ -148,7 +154,10 @@ class Followers:
         if spoken not in OPT_OUT | OPT_OUT_ALL | OPT_IN:
             return None
         is_stop = spoken not in OPT_IN
-        claimed = self.signature_replies.stopped(tx, reply, now, wakes) if is_stop else None
+        claimed = None
+        if is_stop:
+            signer = self.signature_replies.stopped(tx, reply, now, wakes)
+            claimed = self.lead_replies.stopped(tx, reply, now, wakes) or signer
         owner = claimed.application_id if claimed is not None else self.owner_of(reply.our_number, reply.text)
         if owner is None:
             return None
@@ -170,6 +179,11 @@ class Followers:
             return
         if row.workflow == HANDOVER:
             self.deliveries.settled(tx, row, tally, outcome, now, wakes)
+            return
+        if row.workflow == LEAD:
+            role = self.lead_replies.leads.hold(row).roles.get(tally.id)
+            if role is not None:
+                self.lead_replies.leads.take(tx, row, Settled(role, outcome, tally.id, tally.reason or ""), now, wakes)
             return
         role = self.conductor.hold(row).roles.get(tally.id)
         if role is not None:

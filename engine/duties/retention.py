@@ -43,6 +43,7 @@ class Retention:
             self._drop(tx, _MESSAGES, together.MESSAGES, id_before("msg", now - ages.messages_days * DAY)),
             self._drop(tx, _CASES, together.CASES, id_before("ver", now - ages.verifications_days * DAY)),
             self._drop(tx, _REVERSES, together.CASES, id_before("rev", now - ages.verifications_days * DAY)),
+            self._drop(tx, _LEADS, together.CASES, id_before("led", now - ages.leads_days * DAY)),
             self._drop(tx, _REPLIES, _DROP_REPLIES, id_before("rpl", now - ages.replies_days * DAY)),
             self._drop(tx, _REPLY_PARTS, _DROP_REPLY_PARTS, id_before("mo", now - ages.replies_days * DAY)),
             self._drop(tx, _PARKED, _DROP_PARKED, id_before("mo", now - ages.parked_days * DAY)),
@@ -155,6 +156,7 @@ _MESSAGES: Final = _oldest(Message, _message.c.final_at.is_not(None))
 _case: Any = _table(Case)
 _CASES: Final = _oldest(Case, _case.c.final_at.is_not(None), _case.c.workflow == literal_column("'verify'"))
 _REVERSES: Final = _oldest(Case, _case.c.final_at.is_not(None), _case.c.workflow == literal_column("'reverse'"))
+_LEADS: Final = _oldest(Case, _case.c.final_at.is_not(None), _case.c.workflow == literal_column("'lead'"))
 _REPLIES: Final = _oldest(Reply)
 _REPLY_PARTS: Final = _oldest(ReplyPart)
 _PARKED: Final = _oldest(Parked)

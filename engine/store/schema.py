@@ -15,12 +15,20 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from sqlmodel import SQLModel
 
-from engine.store import tables, tables_cases, tables_evidence, tables_handover, tables_signing, tables_tenancy
+from engine.store import (
+    tables,
+    tables_cases,
+    tables_evidence,
+    tables_handover,
+    tables_leads,
+    tables_signing,
+    tables_tenancy,
+)
 from engine.store.connections import Database, sqlite_module
 from engine.store.statements import SQLITE
 
 # Imported for their metadata.
-_TABLES = (tables, tables_cases, tables_evidence, tables_handover, tables_signing, tables_tenancy)
+_TABLES = (tables, tables_cases, tables_evidence, tables_handover, tables_leads, tables_signing, tables_tenancy)
 
 
 def migrate(database: Database, to: str = "head") -> None:

@@ -6,10 +6,18 @@ It is executed by alembic alone, never imported by the engine.
 from alembic import context
 from sqlmodel import SQLModel
 
-from engine.store import tables, tables_cases, tables_evidence, tables_handover, tables_signing, tables_tenancy
+from engine.store import (
+    tables,
+    tables_cases,
+    tables_evidence,
+    tables_handover,
+    tables_leads,
+    tables_signing,
+    tables_tenancy,
+)
 
 # Imported for their metadata.
-_TABLES = (tables, tables_cases, tables_evidence, tables_handover, tables_signing, tables_tenancy)
+_TABLES = (tables, tables_cases, tables_evidence, tables_handover, tables_leads, tables_signing, tables_tenancy)
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=SQLModel.metadata)
 with context.begin_transaction():

@@ -1,0 +1,60 @@
+"""What a handset's SMS means to leads: the yes that proves its number, the answer to a question, STOP.
+
+Store functions; the lead that was asked last is the one that is answered.
+"""
+
+from dataclasses import dataclass
+
+from engine.cases import casebook, lead_rows
+from engine.cases.casebook import CaseRow
+from engine.cases.leads import Held, Leads
+from engine.cases.outcomes import Wakes
+from engine.cases.signature_replying import Claimed
+from engine.store.transaction import Tx
+from engine.transit.replying import JoinedReply
+from workflows.lead import Replied, Stopped
+from workflows.lead_case import Proof, State
+from workflows.reply_words import Meaning, meaning_of
+
+
+@dataclass(frozen=True, slots=True)
+class LeadReplies:
+    """Hears replies for leads."""
+
+    leads: Leads
+
+    def heard(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Take a reply that answers a lead's question, proves its number, or answers a sequence; else None."""
+        waiting = [held for held in self._open(tx, reply) if _waits(held, reply.text)]
+        if not waiting:
+            return None
+        held = max(waiting, key=lambda one: (bool(one.case.asked), one.case.asked_at, one.row.id))
+        row = casebook.case_by_id(tx, held.row.id)
+        assert row is not None
+        self.leads.take(tx, row, Replied(reply.id, reply.text), now, wakes)
+        choice = "latest_question" if held.case.asked else "double_opt_in" if not held.case.verified_at else "sequence"
+        return Claimed(held.row.application_id, held.row.id, choice)
+
+    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Close every open lead of this number, over the applications that write to it through this sender."""
+        claimed: Claimed | None = None
+        for held in self._open(tx, reply):
+            row = casebook.case_by_id(tx, held.row.id)
+            assert row is not None
+            self.leads.take(tx, row, Stopped(reply.id), now, wakes)
+            claimed = claimed or Claimed(row.application_id, row.id, "opt_out_word")
+        return claimed
+
+    def _open(self, tx: Tx, reply: JoinedReply) -> list[Held]:
+        phone_fp = self.leads.keyring.fingerprint("phone", reply.source)
+        senders = self.leads.effects.router.senders_at(reply.account, reply.our_number)
+        rows: list[CaseRow | None] = [casebook.case_by_id(tx, one) for one in lead_rows.open_leads(tx, phone_fp)]
+        held = [self.leads.hold(row) for row in rows if row is not None]
+        return [one for one in held if one.person.sender in senders]
+
+
+def _waits(held: Held, text: str) -> bool:
+    case = held.case
+    if case.state is State.UNVERIFIED:
+        return case.proof is Proof.REPLY and meaning_of(text) is Meaning.YES
+    return bool(case.asked or case.sequence)

@@ -1,0 +1,190 @@
+"""Leads over the air: numbers proven, questions asked one at a time, scores that their causes explain."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import trio.testing
+
+from engine.cases import lead_rows
+from engine.cases.leads import CreateLead
+from engine.cases.outcomes import Outcome
+from engine.clock import DAY, HOUR
+from engine.store.connections import Database
+from tests.couriers import ANNA, OURS, SENDERS
+from tests.rig import APP, REPLIES, Rig, rig
+from workflows.quiet_hours import allowed_at
+
+Autojump = trio.testing.MockClock
+CONSENT = ("I agree to be asked four questions by SMS.", 1_700_000_000_000_000)
+
+
+@dataclass
+class Form:
+    """A marketing team on a rig: what its form and its CRM call."""
+
+    pair: Rig
+    ahead: int = 0
+
+    async def run(self, call: Callable[[Any, int], Outcome]) -> Outcome:
+        core, now = self.pair.core, self.pair.clock.now() + self.ahead
+        outcome: Outcome = await core.store.write(lambda tx: call(tx, now))
+        core.wake(outcome.queued, list(outcome.bells), outcome.on_air)
+        await self.pair.settled(2)
+        return outcome
+
+    async def create(self, phone: str = ANNA, **asked: Any) -> str:
+        given: dict[str, Any] = {"form": "demo", "source": "ads", "language": "en", "consent": CONSENT, **asked}
+        request = CreateLead(phone, "FR", **given)
+        outcome = await self.run(lambda tx, now: self.pair.core.leads.create(tx, APP, request, "key_form", now))
+        assert outcome.code == "created", outcome
+        return str(outcome.body["id"])
+
+    async def call(self, what: str, lead: str, *given: Any) -> Outcome:
+        method = getattr(self.pair.core.leads, what)
+        return await self.run(lambda tx, now: method(tx, APP, lead, *given, "key_form", now))
+
+    async def shown(self, lead: str) -> dict[str, Any]:
+        core = self.pair.core
+        found = await core.store.read(lambda tx: core.leads.read(tx, APP, lead))
+        assert found is not None
+        return found
+
+    async def tick(self) -> None:
+        duty = next(one for one in self.pair.core.rounds.duties if one.name == "timers")
+        done = await self.pair.core.store.write(lambda tx: duty.look(tx, self.pair.clock.now() + self.ahead))
+        self.pair.core.backlog.add(done.queued)
+        await self.pair.settled(2)
+
+    async def funnel(self) -> list[dict[str, Any]]:
+        core, day = self.pair.core, self.pair.clock.now() // DAY
+        return await core.store.read(lambda tx: core.leads.funnel(tx, APP, day, day + 1))
+
+    def texts(self, phone: str = ANNA) -> list[str]:
+        return [one.text for one in self.pair.sim.handset(phone).messages]
+
+    def code(self, phone: str = ANNA) -> str:
+        found: list[str] = re.findall(r"\b[0-9]{6}\b", " ".join(self.texts(phone)))
+        return found[-1]
+
+    async def says(self, text: str, phone: str = ANNA) -> None:
+        self.pair.sim.handset(phone).reply(text, to=OURS)
+        await self.pair.settled(2)
+
+
+async def test_a_lead_proves_its_number_answers_and_is_qualified_and_every_point_has_its_sms(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SENDERS) as pair:
+        form = Form(pair)
+        lead = await form.create()
+        assert (await form.shown(lead))["stage"] == "cold"
+        assert (
+            await form.call("check", lead, "000000" if form.code() != "000000" else "1" * 6)
+        ).code == "code_mismatch"
+        assert (await form.call("check", lead, form.code())).code == "verified"
+        assert form.texts()[-1] == "Sceau: Is there a budget? Answer A no, B to be defined, C yes"
+        for answer in ("c", "C !", "réponse C", "B"):
+            await form.says(answer)
+        assert form.texts()[-1] == "Sceau: thank you for your answers."
+        shown = await form.shown(lead)
+        assert (shown["total"], shown["stage"], shown["label"]) == (18, "warm", "warm")
+        assert shown["bant"] == {"budget": 5, "authority": 5, "need": 5, "timeline": 3}
+        replies = [row["id"] for row in await pair.rows(REPLIES)]
+        assert [one["source_id"] for one in shown["points"]] == replies
+        assert [one["points"] for one in shown["points"]] == [4, 4, 4, 2]
+        events = [one.removeprefix("lead.") for one in await pair.events_of(lead)]
+        told = ["answered", "scored", "stage_changed", "question_asked"]
+        first = ["created", "check_failed", "verified", "question_asked"]
+        assert events == [*first, *told, *told, *told, "answered", "scored"]
+        [row] = await form.funnel()
+        assert (row["created"], row["verified"], row["asked"], row["answered"], row["warm"], row["qualified"]) == (
+            1, 1, 1, 1, 1, 0,
+        )  # fmt: skip
+
+
+async def test_without_consent_a_lead_gets_its_code_and_nothing_else(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS) as pair:
+        form = Form(pair)
+        lead = await form.create(consent=None)
+        await form.call("check", lead, form.code())
+        await form.call("happened", lead, "demo_request")
+        shown = await form.shown(lead)
+        assert (len(form.texts()), shown["intent"], shown["stage"]) == (1, 40, "cold")
+
+
+async def test_a_double_opt_in_is_proven_by_a_yes(database: Database, autojump_clock: Autojump) -> None:
+    async with rig(database, **SENDERS) as pair:
+        form = Form(pair)
+        lead = await form.create(proof="reply", language="fr")
+        assert form.texts()[-1].startswith("Sceau : confirmez votre inscription en répondant OUI.")
+        assert (await form.call("check", lead, "123456")).code == "proven_by_reply"
+        await form.says("peut-être")
+        assert (await form.shown(lead))["state"] == "unverified"
+        await form.says("Oui !")
+        assert (await form.shown(lead))["state"] == "open"
+        assert form.texts()[-1].startswith("Sceau : Un budget est-il prévu ?")
+
+
+async def test_what_is_not_understood_is_asked_once_more_and_then_ends_politely(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS) as pair:
+        form = Form(pair)
+        lead = await form.create()
+        await form.call("check", lead, form.code())
+        await form.says("what?")
+        assert form.texts()[-1].startswith("Sceau: we did not understand. Is there a budget?")
+        await form.says("who are you?")
+        assert form.texts()[-1] == "Sceau: thank you, somebody will get in touch if need be."
+        before = len(form.texts())
+        for _ in range(10):
+            await form.says("hello?")  # another machine: nobody answers it any more
+        assert len(form.texts()) == before
+        assert (await form.shown(lead))["asked"] is None
+
+
+async def test_a_sequence_follows_silence_and_stop_ends_it(database: Database, autojump_clock: Autojump) -> None:
+    model = {
+        "brand": "Boutique",
+        "sequences": [
+            {
+                "name": "later",
+                "trigger": "silence",
+                "messages": [
+                    {"after_s": 3_600, "text": {"en": "Still interested? Call us."}},
+                    {"after_s": 3_600, "text": {"en": "We are here if you need us."}},
+                ],
+            }
+        ],
+    }
+    async with rig(database, **SENDERS) as pair:
+        form = Form(pair)
+        now = pair.clock.now()
+        await pair.core.store.write(lambda tx: lead_rows.put_model(tx, APP, "plain", model, now))
+        lead = await form.create(model="plain")
+        await form.call("check", lead, form.code())
+        form.ahead = 2 * HOUR
+        await form.tick()
+        if await asleep(form):  # it is night in Paris: the morning has it
+            assert len(form.texts()) == 1
+            form.ahead = 14 * HOUR
+            await form.tick()
+        assert form.texts()[-1] == "Boutique: Still interested? Call us."
+        await form.says("STOP")
+        shown = await form.shown(lead)
+        assert (shown["state"], shown["reason"]) == ("closed", "opted_out")
+        form.ahead = 80 * HOUR
+        await form.tick()
+        assert not [text for text in form.texts() if "We are here" in text]
+
+
+async def asleep(form: Form) -> bool:
+    """Tell whether nothing may be sent to a French number now."""
+    now = form.pair.clock.now() + form.ahead
+    return allowed_at(now, "FR", ["Europe/Paris"]) > now
