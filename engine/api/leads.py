@@ -73,9 +73,9 @@ class LeadCheckBody(Body):
 
 
 class LeadEventBody(Body):
-    """What happened outside; `name` is one of the model's events."""
+    """What happened outside: one of the model's events."""
 
-    name: Name
+    event: Name
 
 
 class CloseBody(Body):
@@ -234,7 +234,7 @@ async def resend_lead(call: Calling, lead_id: str) -> Response:
 )
 async def tell_lead_event(call: Calling, lead_id: str, body: LeadEventBody) -> Response:
     """Tell what a lead did outside: it scores as the model says, and may begin a sequence."""
-    return await change(call, call.context.leads.happened, lead_id, body.name, noted=200)
+    return await change(call, call.context.leads.happened, lead_id, body.event, noted=200)
 
 
 @routes.post(f"{_ONE}/close", needs=(Scope.LEADS_WRITE,), answers={200: LeadShown}, refuses=("lead_closed",))

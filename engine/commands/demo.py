@@ -1,7 +1,7 @@
 """`sceau demo`: codes travel both ways and a document is signed, over a simulated operator, each step with its time.
 
 `sceau demo sign` has a document of yours signed and leaves its evidence in the present folder. What is played is in
-`demo_code`, `demo_signing`, `demo_reverse` and `demo_handover`, where it is played in `stage`.
+`demo_code`, `demo_signing`, `demo_reverse`, `demo_handover` and `demo_lead`, where it is played in `stage`.
 """
 
 import mimetypes
@@ -11,7 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
-from engine.commands import demo_code, demo_handover, demo_reverse, demo_signing, showing
+from engine.commands import demo_code, demo_handover, demo_lead, demo_reverse, demo_signing, showing
 from engine.commands.demo_signing import Document, Proof, Signer
 from engine.commands.stage import Stage, perform
 from engine.errors import Conflict, SettingsError
@@ -19,6 +19,7 @@ from engine.phones import BadNumber, parse_destination
 
 _PHONE: Final = "+33612345678"  # fictional, as every number of ours
 _OTHER: Final = "+33612345679"
+_LEAD: Final = "+33612345670"
 _LARGEST: Final = 1 << 20
 _LONGEST_TITLE: Final = 30
 _NO_WORD: Final = re.compile(r"[^\w-]+")
@@ -30,7 +31,7 @@ app = typer.Typer(invoke_without_command=True)
 
 @app.callback()
 def demo(context: typer.Context, phone: _PhoneOption = _PHONE, language: _LanguageOption = "en") -> None:
-    """Send a code and type it back; have a PDF signed and verified; have a code sent to us; hand a parcel over."""
+    """Send a code and type it back; sign a PDF; have a code sent to us; hand a parcel over; qualify a lead."""
     if context.invoked_subcommand is not None:
         return
     to = _number(phone)
@@ -41,10 +42,11 @@ def demo(context: typer.Context, phone: _PhoneOption = _PHONE, language: _Langua
         await demo_signing.sign(stage, demo_signing.sample(), signers, language)
         await demo_reverse.prove(stage, to, language)
         await demo_handover.hand_over(stage, to, language)
+        await demo_lead.qualify(stage, _LEAD, language)
 
     console = showing.console()
     perform(console, play)
-    console.print("[bold green]approved, signed, proven, handed over[/]")
+    console.print("[bold green]approved, signed, proven, handed over, qualified[/]")
 
 
 @app.command()

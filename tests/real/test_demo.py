@@ -28,7 +28,7 @@ def test_the_demo_takes_a_code_to_a_handset_and_back_and_leaves_nothing_behind(t
     # A database of somebody's own is none of its business.
     ran = demo(tmp_path, "--phone", "+61491570156", "--language", "fr", SCEAU_DATABASE_URL="sqlite:////nowhere/else.db")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.splitlines()[-1] == "approved, signed, proven, handed over"
+    assert ran.stdout.splitlines()[-1] == "approved, signed, proven, handed over, qualified"
     assert "✗" not in ran.stdout
     for step in (
         "smppsim serve",
@@ -47,6 +47,8 @@ def test_the_demo_takes_a_code_to_a_handset_and_back_and_leaves_nothing_behind(t
         "approved, mo_unauthenticated",
         "POST /v1/deliveries",
         "code_mismatch, 4 left",
+        "POST /v1/leads",
+        "20 of 25, qualified; intent 40 of 100",
     ):
         assert step in ran.stdout
     for entry in ("submit_sm_resp", "receipt", "check", "verification.approved", "webhook.delivered"):

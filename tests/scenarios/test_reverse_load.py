@@ -23,8 +23,8 @@ _case = Case.__table__  # type: ignore[attr-defined]
 STATES = Statement(lambda _: _case.select().with_only_columns(_case.c.state))
 
 
-def operator() -> Simulator:
-    account = AccountSettings(system_id="sceau", password="secret08", numbers=(OURS,))
+def operator(number: str = OURS) -> Simulator:
+    account = AccountSettings(system_id="sceau", password="secret08", numbers=(number,))
     bounds = Bounds(messages=200_000, handset_parts=200_000, pdus=0)
     return Simulator(Scenario(accounts=(account,), bounds=bounds), seed=1)
 
