@@ -8,6 +8,7 @@ from typing import Final
 
 SECTIONS: Final[Mapping[str, str]] = {
     "": "At the top of the file, before any table.",
+    "crm": "CRMs in HubSpot's shape that are told of leads; what they post comes to `/crm/NAME`.",
     "http": "The API's listener.",
     "operations": "The listener of health, readiness and metrics. It asks for no key.",
     "logs": "Log lines on standard error. What they may hold is not a setting.",
@@ -42,6 +43,12 @@ WORDS: Final[Mapping[str, str]] = {
     "http.tls_cert_file": "certificate chain, PEM",
     "http.tls_key_file": "its private key, PEM",
     "http.behind_proxy": "a proxy ends TLS: believe its X-Forwarded-For",
+    "crm.application": "whose leads it is told of",
+    "crm.kind": "the shape of its API",
+    "crm.url": "its address",
+    "crm.token": "of its API; as `SCEAU_CRM_NAME_TOKEN_FILE`, better than here",
+    "crm.client_secret": "signs what it posts; without it nothing that it posts is taken",
+    "crm.timeout_s": "for one batch",
     "http.public_url": "where people reach our pages, `https://…`; without it SMS have no links to them",
     "http.trusted_proxies": "networks whose X-Forwarded-For is believed",
     "http.body_limit": "octets of a request body",

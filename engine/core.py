@@ -41,6 +41,7 @@ from engine.cases.vocabulary import Templates, load_templates
 from engine.cases.waiting import Waiting
 from engine.clock import DAY, MINUTE, SECOND, Clock
 from engine.consent import Consent
+from engine.crm.connector import Connector
 from engine.duties.messages import MessageDuties
 from engine.duties.retention import Retention
 from engine.duties.rounds import Done, Duty, Rounds
@@ -96,6 +97,7 @@ class Core:
     pool: Pool
     rounds: Rounds
     stamping: Stamping
+    connectors: Sequence[Connector]
     run_id: str
     ring: list[Callable[[Bells], None]] = field(default_factory=list)
 
@@ -106,6 +108,8 @@ class Core:
             await nursery.start(self.rounds.run)
             await nursery.start(self.pool.run)
             nursery.start_soon(self.stamping.run)
+            for connector in self.connectors:
+                nursery.start_soon(connector.run)
             task_status.started()
 
     async def take_over(self) -> None:
@@ -152,6 +156,7 @@ async def open_core(
     metrics: Metrics | None = None,
     connect: Callable[..., Any] = connector,
     authority_transport: httpx2.AsyncBaseTransport | None = None,
+    crm_transport: httpx2.AsyncBaseTransport | None = None,
 ) -> Core:
     """Wire an engine on an open store; nothing runs yet. Tests hand in a `connect` of their own, and answer for the
     time-stamp authorities. Raises `SettingsError` for an authority without certificates.
@@ -190,7 +195,22 @@ async def open_core(
         lambda state: metrics.reverse_verifications.labels(state).inc(),
     )
     consent = Consent(clock, keyring)
-    leads = Leads(clock, keyring, effects, issuing, consent, lambda result: metrics.leads_closed.labels(result).inc())
+    leads = Leads(
+        clock,
+        keyring,
+        effects,
+        issuing,
+        consent,
+        lambda result: metrics.leads_closed.labels(result).inc(),
+        {
+            application: [one.name for one in settings.crm if one.application == application]
+            for application in {one.application for one in settings.crm}
+        },
+    )
+    connectors = tuple(
+        Connector(one, store, clock, leads, lambda result: metrics.crm_contacts.labels(result).inc(), crm_transport)
+        for one in settings.crm
+    )
     followers = Followers(
         conductor,
         profiles,
@@ -323,6 +343,7 @@ async def open_core(
         pool=pool,
         rounds=rounds,
         stamping=stamping,
+        connectors=connectors,
         run_id=run_id,
         ring=core_ring,
     )

@@ -62,6 +62,7 @@ class Metrics:
     reverse_verifications: Counter  # result
     deliveries: Counter  # result
     leads_closed: Counter  # result
+    crm_contacts: Counter  # result
     signature_requests: Counter  # result
     time_stamps: Counter  # authority, result
     checks: Counter  # result
@@ -137,6 +138,7 @@ class Metrics:
             reverse_verifications=counter("reverse_verifications", "Reverse verifications ended, by result.", "result"),
             deliveries=counter("deliveries", "Deliveries ended, by result.", "result"),
             leads_closed=counter("leads_closed", "Leads closed, by result.", "result"),
+            crm_contacts=counter("crm_contacts", "Leads told to CRMs, by result.", "result"),
             signature_requests=counter("signature_requests", "Signature requests ended, by result.", "result"),
             time_stamps=counter("time_stamps", "Answers of time-stamp authorities.", "authority", "result"),
             checks=counter("checks", "Checks of codes, by result.", "result"),

@@ -5,7 +5,7 @@ Values and their bounds only; `settings` puts them into the tree.
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, FilePath, IPvAnyNetwork, StringConstraints, field_validator, model_validator
+from pydantic import Field, FilePath, IPvAnyNetwork, SecretStr, StringConstraints, field_validator, model_validator
 
 from engine.settings_tree import ByName, Count, Days, NamedPart, Part, Port, Seconds, Share, is_loopback
 from engine.transit.classes import CLASSES
@@ -158,6 +158,19 @@ class Evidence(Part):
     anchor_every_s: Annotated[int, Field(ge=1, le=86_400)] = 10
     listening_days: Annotated[int, Field(ge=1, le=365)] = 7
     authorities: Annotated[tuple[Authority, ...], ByName()] = ()  # asked in this order
+
+
+class Crm(NamedPart):
+    """A CRM in HubSpot's shape that is told of an application's leads, and may say what became of them."""
+
+    application: str
+    kind: Literal["hubspot"] = "hubspot"
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$")] = (
+        "https://api.hubapi.com"
+    )
+    token: SecretStr
+    client_secret: SecretStr | None = None
+    timeout_s: Seconds = 15
 
 
 class Rate(Part):

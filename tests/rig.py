@@ -236,13 +236,14 @@ async def rig(
     grace_s: float = 5.0,
     honest: bool = True,
     authority: httpx2.AsyncBaseTransport | None = None,
+    crm_transport: httpx2.AsyncBaseTransport | None = None,
     **changed: Any,
 ) -> AsyncIterator[Rig]:
     """Run an engine on `database` against a simulator; leave by draining both, and check the invariants.
 
     It begins when `bound` lines are bound. `world` is what a restart shares; `dial` makes a bind's stream of its own
     (settings of the bind, simulator); an operator that is not `honest` calls delivered what is not.
-    `authority` answers for the time-stamp authorities of the settings.
+    `authority` answers for the time-stamp authorities of the settings, `crm_transport` for their CRMs.
     """
     schedule_by(seed)
     shared = world is not None
@@ -261,7 +262,13 @@ async def rig(
 
     try:
         core = await open_core(
-            settings(**changed), store, clock, world.keyring, connect=connect, authority_transport=authority
+            settings(**changed),
+            store,
+            clock,
+            world.keyring,
+            connect=connect,
+            authority_transport=authority,
+            crm_transport=crm_transport,
         )
         # Who waits for what never comes fails in the end, instead of living for ever in no time.
         with trio.fail_after(_LONGEST_S):

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from engine.cases.entering import code_of
+from engine.crm.hubspot import signature
 from engine.settings import Settings
 from engine.store.doorway import Store
 from engine.store.statements import Statement
@@ -150,3 +151,26 @@ async def test_a_number_gets_so_many_codes_a_day_whatever_the_form(embedded: Sto
             await create(api)
         refused = await api.alice.post(PATH, json={"phone": ANNA, "form": "other"})
         assert (refused.status_code, refused.json()["code"]) == (429, "day_limit")
+
+
+async def test_what_a_crm_posts_is_taken_only_with_its_signature(store: Store) -> None:
+    secret, uri = "not-a-real-secret", "https://sceau.test/crm/sales"
+    tree = {
+        **REPLIED,
+        "http": {"public_url": "https://sceau.test"},
+        "crm": {"sales": {"application": ALICE, "token": "pat-not-a-real-one", "client_secret": secret}},
+    }
+    async with open_api(store, Settings(**tree)) as api:
+        timestamp = str(api.context.clock.now() // 1_000)
+        body = b"[]"
+
+        async def post(path: str, signed: str, content: bytes = body) -> int:
+            headers = {"X-HubSpot-Signature-v3": signed, "X-HubSpot-Request-Timestamp": timestamp}
+            return (await api.anonymous.post(path, content=content, headers=headers)).status_code
+
+        right = signature(secret, "POST", uri, body, timestamp)
+        assert await post("/crm/sales", right) == 204
+        assert await post("/crm/sales", right, b"[1]") == 401
+        assert await post("/crm/other", right) == 401
+        assert await post("/crm/sales", signature(secret, "POST", uri, b"{}x", timestamp), b"{}x") == 400
+        assert (await api.anonymous.post("/crm/sales")).status_code == 401

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from engine.api import (
     applications,
     couriers,
+    crm,
     custody,
     deliveries,
     events,
@@ -85,6 +86,7 @@ def build_app(context: Context) -> Gate:
     for table in TABLES:
         app.router.routes.extend(ApiRoute(context, endpoint) for endpoint in table.endpoints)
     app.router.routes.extend(pages.routes(context))
+    app.router.routes.extend(crm.routes(context))
     made = app.openapi
 
     def openapi() -> dict[str, Any]:

@@ -83,6 +83,12 @@ def case_by_id(tx: Tx, case_id: str) -> CaseRow | None:
     return None if row is None else CaseRow(*row)
 
 
+def peek_case(tx: Tx, case_id: str) -> CaseRow | None:
+    """Return a case by its id alone, without a lock."""
+    row = tx.one(_PEEK_BY_ID, id=case_id)
+    return None if row is None else CaseRow(*row)
+
+
 def open_cases(tx: Tx, application_id: str, phone_fp: str, workflow: str) -> list[CaseRow]:
     """Return an application's open cases with a number, oldest first, locked until commit."""
     rows = tx.all(_OPEN, phone=phone_fp, application=application_id, workflow=workflow)
@@ -271,6 +277,7 @@ _PEEK_CASE: Final = Statement(
         _case.c.workflow == bindparam("workflow"),
     )
 )
+_PEEK_BY_ID: Final = Statement(lambda _: select(_case).where(_case.c.id == bindparam("id")))
 _CASE_BY_ID: Final = Statement(lambda dialect: dialect.locked(select(_case).where(_case.c.id == bindparam("id"))))
 _OPEN: Final = Statement(
     lambda dialect: dialect.locked(

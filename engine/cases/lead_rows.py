@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import BigInteger, bindparam, select
+from sqlalchemy import BigInteger, bindparam, literal_column, select
 
 from engine.store.statements import Dialect, Statement, column_kinds, insert_new, inserted
 from engine.store.tables_cases import Case
-from engine.store.tables_leads import LeadFunnel, LeadModel
+from engine.store.tables_leads import LeadCrm, LeadFunnel, LeadModel
 from engine.store.transaction import Tx
 from workflows.lead_model import BANT, Model
 
@@ -40,6 +40,11 @@ def models(tx: Tx, application_id: str) -> list[Model]:
 def open_leads(tx: Tx, phone_fp: str) -> list[str]:
     """Return the ids of open leads with a number, over all applications, the newest first."""
     return [str(row[0]) for row in tx.all(_OPEN, phone=phone_fp)]
+
+
+def owe(tx: Tx, connectors: Iterable[str], application_id: str, lead_id: str, now: int) -> None:
+    """Owe CRMs what a lead has become."""
+    tx.batch(_OWE, [(connector, lead_id, application_id, now, now) for connector in connectors])
 
 
 def count(tx: Tx, application_id: str, day: int, form: str, source: str, stages: Iterable[str]) -> None:
@@ -90,6 +95,16 @@ def _build_count(dialect: Dialect) -> Any:
 
 
 _COUNT: Final = Statement(_build_count)
+
+
+def _build_owe(dialect: Dialect) -> Any:
+    given = column_kinds(LeadCrm, "connector", "lead_id", "application_id", "changed_at", "due_at")
+    made = inserted(dialect, LeadCrm, given, (), {})
+    changed = {"changed_at": made.excluded.changed_at, "due_at": made.excluded.due_at, "attempts": literal_column("0")}
+    return made.on_conflict_do_update(index_elements=["connector", "lead_id"], set_=changed)
+
+
+_OWE: Final = Statement(_build_owe)
 _FUNNEL: Final = Statement(
     lambda _: (
         select(_funnel.c.day, _funnel.c.form, _funnel.c.source, _funnel.c.stage, _funnel.c.count)

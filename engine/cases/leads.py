@@ -5,8 +5,8 @@ of consent are sealed; the workflow never sees them.
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -19,10 +19,11 @@ from engine.cases.issuing import Issuing
 from engine.cases.outcomes import Outcome, Wakes, public
 from engine.cases.people import Person
 from engine.cases.signatures import codes_of_day
-from engine.clock import DAY, Clock
+from engine.clock import DAY, Clock, to_rfc3339
 from engine.codes import CodeSeed
 from engine.consent import Consent
 from engine.consent import Said as Words
+from engine.crm.hubspot import Contact
 from engine.events import NewEvent, record
 from engine.keyring import KeyRing
 from engine.phones import mask, zones_of
@@ -34,6 +35,7 @@ from workflows.base import Canceled, CancelSends, Checked, Effect, Refused, Rese
 from workflows.lead import WORKFLOW, Event, Facts, Happened, Spent
 from workflows.lead_case import CODE_LENGTH, LeadCase, Proof
 from workflows.lead_model import BANT, Model
+from workflows.lead_scoring import intent, total
 from workflows.lead_telling import STAGES, reached
 from workflows.quiet_hours import allowed_at
 from workflows.wording import LANGUAGES, language_of
@@ -82,6 +84,7 @@ class Leads:
     issuing: Issuing
     consent: Consent
     ended: Callable[[str], None] = lambda _reason: None
+    crms: Mapping[str, Sequence[str]] = field(default_factory=dict)  # application → its connectors
 
     # Calls.
 
@@ -195,6 +198,15 @@ class Leads:
             rows.setdefault((day, form, source), dict.fromkeys(STAGES, 0))[stage] = counted
         return [{"day": day, "form": form, "source": source, **stages} for (day, form, source), stages in rows.items()]
 
+    def contact(self, tx: Tx, row: CaseRow, occurred_at: str, now: int) -> Contact:
+        """Return a lead as a CRM is told of it."""
+        held = self.hold(row)
+        case, model = held.case, self._model(tx, held)
+        return Contact(
+            held.person.phone, case.id, case.stage, case.label, total(case, model), intent(case, model, now),
+            case.form, case.source, case.state, to_rfc3339(case.verified_at), occurred_at,
+        )  # fmt: skip
+
     # What happens without a call.
 
     def take(self, tx: Tx, row: CaseRow, event: Event, now: int, wakes: Wakes) -> None:
@@ -227,6 +239,10 @@ class Leads:
             case = held.case
             lead_rows.count(tx, held.row.application_id, case.created_at // DAY, case.form, case.source, fresh)
             held = held._replace(reached=held.reached | fresh)
+        if held.case.verified_at and step.effects:
+            # A CRM never hears of a number that is not proven.
+            connectors = self.crms.get(held.row.application_id, ())
+            lead_rows.owe(tx, connectors, held.row.application_id, held.row.id, now)
         row = self._row(held)
         casebook.store_case(tx, row, was=was)
         wakes.bells += record(tx, events, self.clock.new_id, now)

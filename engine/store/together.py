@@ -10,10 +10,12 @@ from engine.store.tables import Message, Part, ReceiptRow, Reply, ReplyPart
 from engine.store.tables_cases import Case, Check, ReverseCode, Timer
 from engine.store.tables_evidence import EvidenceChain, EvidenceEntry, EvidenceOpening
 from engine.store.tables_handover import DeliveryParty, HandoverEntry
+from engine.store.tables_leads import LeadCrm
 from engine.store.tables_signing import SigningRow
 
 MESSAGES: Final = (delete_of(ReceiptRow, "message_id"), delete_of(Part, "message_id"), delete_of(Message))
 CASES: Final = (
+    delete_of(LeadCrm, "lead_id"),
     delete_of(Check, "case_id"),
     delete_of(Timer, "case_id"),
     delete_of(ReverseCode, "case_id"),

@@ -1,4 +1,4 @@
-"""Models of leads, and the figures of their funnels."""
+"""Models of leads, the figures of their funnels, and what CRMs are owed of them."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,6 +11,28 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply the revision."""
+    op.create_table(
+        "lead_crm",
+        sa.Column("connector", sa.Text(), nullable=False),
+        sa.Column("lead_id", sa.Text(), nullable=False),
+        sa.Column("application_id", sa.Text(), nullable=False),
+        sa.Column("changed_at", sa.BigInteger(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("crm_id", sa.Text(), server_default="", nullable=False),
+        sa.Column("heard", sa.Text(), server_default="{}", nullable=False),
+        sa.PrimaryKeyConstraint("connector", "lead_id"),
+    )
+    op.create_index(
+        "ix_crm_due",
+        "lead_crm",
+        ["connector", "due_at"],
+        unique=False,
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.create_index("ix_crm_id", "lead_crm", ["connector", "crm_id"], unique=False)
+    op.create_index("ix_crm_lead", "lead_crm", ["lead_id"], unique=False)
     op.create_table(
         "lead_funnel",
         sa.Column("application_id", sa.Text(), nullable=False),
@@ -36,3 +58,12 @@ def downgrade() -> None:
     """Take the revision back."""
     op.drop_table("lead_model")
     op.drop_table("lead_funnel")
+    op.drop_index("ix_crm_lead", table_name="lead_crm")
+    op.drop_index("ix_crm_id", table_name="lead_crm")
+    op.drop_index(
+        "ix_crm_due",
+        table_name="lead_crm",
+        sqlite_where=sa.text("due_at IS NOT NULL"),
+        postgresql_where=sa.text("due_at IS NOT NULL"),
+    )
+    op.drop_table("lead_crm")
