@@ -4,6 +4,7 @@ Store functions. Replies bring the words, `engine.transit.claiming` asks at the 
 codes and answers to replies are exempt (`engine.transit.classes`).
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,19 @@ from engine.store.tables_signing import ConsentEntry, OptOut
 from engine.store.transaction import Tx
 
 EVERY_SENDER: Final = ""
+
+
+def with_stop(text: str, stop: str, country: str) -> str:
+    """Return a marketing text that says where STOP may be sent to, as operators in France want it; others as they are.
+
+    A text that says so already is left alone.
+    """
+    if not stop or country != _FRANCE or re.search(rf"\bstop\b.*{re.escape(stop)}", text, re.IGNORECASE | re.DOTALL):
+        return text
+    return f"{text} STOP au {stop}"
+
+
+_FRANCE: Final = "FR"
 
 
 @dataclass(frozen=True, slots=True)

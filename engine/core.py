@@ -91,6 +91,7 @@ class Core:
     couriers: Couriers
     handover_logs: HandoverLogs
     leads: Leads
+    consent: Consent
     waiting: Waiting
     custody: Custody
     profiles: Profiles
@@ -337,6 +338,7 @@ async def open_core(
         couriers=couriers,
         handover_logs=handover_logs,
         leads=leads,
+        consent=consent,
         waiting=waiting,
         custody=custody,
         profiles=profiles,

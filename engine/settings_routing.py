@@ -77,9 +77,17 @@ class Sender(NamedPart):
     application: str = ANY
     lane: LaneMatch = ANY
     address: str
+    stop_address: str | None = None  # where whoever has had enough writes STOP; said in marketing texts to France
     accounts: Annotated[tuple[SenderForm, ...], ByName()]
 
     _address = field_validator("address")(_checked_address)
+
+    @field_validator("stop_address")
+    @classmethod
+    def _takes_replies(cls, address: str | None) -> str | None:
+        if address is not None and address_kind(address) == "alphanumeric":
+            raise ValueError("nobody can write to an alphanumeric address")
+        return address
 
     @field_validator("accounts", mode="before")
     @classmethod

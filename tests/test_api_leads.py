@@ -174,3 +174,19 @@ async def test_what_a_crm_posts_is_taken_only_with_its_signature(store: Store) -
         assert await post("/crm/other", right) == 401
         assert await post("/crm/sales", signature(secret, "POST", uri, b"{}x", timestamp), b"{}x") == 400
         assert (await api.anonymous.post("/crm/sales")).status_code == 401
+
+
+async def test_marketing_to_france_is_counted_with_where_stop_goes(embedded: Store) -> None:
+    tree = {**REPLIED, "senders": {"main": {"address": "38123", "stop_address": "36180", "accounts": ["sim"]}}}
+    text = "x" * 150
+    async with open_api(embedded, Settings(**tree)) as api:
+
+        async def parts(**asked: Any) -> int:
+            shown = await api.alice.post("/v1/preview", json={"text": text, **asked})
+            return int(shown.json()["parts"])
+
+        assert await parts() == await parts(category="marketing", country="DE") == 1
+        assert await parts(category="transactional", country="FR") == 1
+        assert await parts(category="marketing", country="FR") == 2
+        sent = await api.alice.post("/v1/messages", json={"to": ANNA, "text": text, "category": "marketing"})
+        assert sent.json()["parts"] == 2

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from engine.clock import VirtualClock
-from engine.consent import EVERY_SENDER, Consent, Said
+from engine.consent import EVERY_SENDER, Consent, Said, with_stop
 from engine.keyring import KeyRing
 from engine.store.doorway import Store
 
@@ -44,3 +46,18 @@ async def test_messages_are_not_looked_at_while_nobody_has_said_stop(store: Stor
     looked = (entry for entry in ASKED)
     assert await store.read(lambda tx: consent().silenced(tx, APP, looked)) == set()
     assert next(looked) == ASKED[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "stop", "country", "sent"),
+    [
+        ("Promo !", "36180", "FR", "Promo ! STOP au 36180"),
+        ("Promo ! STOP au 36180", "36180", "FR", "Promo ! STOP au 36180"),
+        ("Promo ! Stop : 36180", "36180", "FR", "Promo ! Stop : 36180"),
+        ("Nonstop 36180 offers", "36180", "FR", "Nonstop 36180 offers STOP au 36180"),
+        ("Promo !", "36180", "DE", "Promo !"),
+        ("Promo !", "", "FR", "Promo !"),
+    ],
+)
+def test_marketing_to_france_says_where_stop_goes_unless_it_does(text: str, stop: str, country: str, sent: str) -> None:
+    assert with_stop(text, stop, country) == sent

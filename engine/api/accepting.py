@@ -15,6 +15,7 @@ from engine.api.problems import Refused
 from engine.api.types import Body, BodyText, Name, NumberText, Region, ShortText, as_json
 from engine.apikeys import Scope
 from engine.clock import SECOND, to_rfc3339
+from engine.consent import with_stop
 from engine.phones import BadNumber, Phone, mask, parse_destination
 from engine.smpp.text import DEFAULT_MAX_PARTS, part_count
 from engine.transit.backlog import QueueKey
@@ -86,7 +87,10 @@ class Acceptance:
         )
         if isinstance(plan, NoRoute):
             raise Refused(plan.code)
-        parts = self._count(body.text, plan)
+        text = body.text
+        if body.category == "marketing":
+            text = with_stop(text, context.router.stops.get(sender, ""), phone.country)
+        parts = self._count(text, plan)
         life_s = context.lives_s[row_class.name] if body.ttl_s is None else body.ttl_s
         message_id = context.clock.new_id("msg")
         row = NewMessage(
@@ -102,7 +106,7 @@ class Acceptance:
             sender=sender,
             created_at=self.now,
             expires_at=self.now + life_s * SECOND,
-            body=None if row_class.is_code else body.text,
+            body=None if row_class.is_code else text,
             body_sealed=context.keyring.seal(body.text.encode(), message_id) if row_class.is_code else None,
             reference=body.reference,
             parts=parts,

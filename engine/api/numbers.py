@@ -11,10 +11,12 @@ from starlette.responses import Response
 
 from engine.api.endpoint import Calling, Routes
 from engine.api.problems import NUMBERS, Refused
-from engine.api.types import Body, BodyText, Shown, as_json
+from engine.api.types import Body, BodyText, Name, Region, Shown, as_json
 from engine.apikeys import Scope
+from engine.consent import with_stop
 from engine.phones import BadNumber, parse_destination
 from engine.smpp.text import Alphabet, Concatenation, preview
+from engine.transit.classes import Lane
 
 routes = Routes("numbers and texts")
 
@@ -44,6 +46,9 @@ class PreviewBody(Body):
     text: BodyText
     default_alphabet: Literal["gsm7", "latin1"] = "gsm7"
     concatenation: Literal["udh16", "udh8", "sar", "payload"] = "udh16"
+    category: Literal["otp", "signature", "handover", "transactional", "marketing"] | None = None
+    country: Region | None = Field(default=None, description="of the reader: marketing to FR says where STOP goes")
+    sender: Name | None = Field(default=None, description="one of the application's senders; the lane's own if absent")
 
 
 class PreviewShown(Shown):
@@ -83,7 +88,12 @@ async def look_up_number(
 @routes.post("/v1/preview", needs=(), answers={200: PreviewShown})
 async def preview_text(call: Calling, body: PreviewBody) -> Response:
     """Tell a text's alphabet and parts. A repeat gives the same answer with or without an Idempotency-Key."""
-    made = preview(body.text, Alphabet(body.default_alphabet), Concatenation(body.concatenation))
+    text = body.text
+    if body.category == "marketing":
+        router = call.context.router
+        sender = router.sender_for(call.application_id, Lane.BULK, body.sender)
+        text = with_stop(text, router.stops.get(sender or "", ""), body.country or "")
+    made = preview(text, Alphabet(body.default_alphabet), Concatenation(body.concatenation))
     shown = {
         "alphabet": made.alphabet.value,
         "characters": made.characters,

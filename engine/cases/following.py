@@ -4,7 +4,7 @@ Store functions called by the books, by the timer duty and by intake's joining; 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +26,7 @@ from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
 from engine.phones import mask
 from engine.store.transaction import Tx
+from engine.tenancy import applications
 from engine.transit.books import Bells
 from engine.transit.replying import JoinedReply, put_reply
 from engine.transit.settling import Tally
@@ -159,16 +160,25 @@ class Followers:
             signer = self.signature_replies.stopped(tx, reply, now, wakes)
             claimed = self.lead_replies.stopped(tx, reply, now, wakes) or signer
         owner = claimed.application_id if claimed is not None else self.owner_of(reply.our_number, reply.text)
-        if owner is None:
+        router = self.conductor.effects.router
+        senders = sorted(router.senders_at(reply.account, reply.our_number))
+        owners = [owner] if owner is not None else self._writers(tx, router.stopped_at(reply.our_number))
+        if not owners:
             return None
-        senders = sorted(self.conductor.effects.router.senders_at(reply.account, reply.our_number))
-        for sender in [EVERY_SENDER] if spoken in OPT_OUT_ALL else senders:
-            said = Said(owner, reply.source, sender, reply.text, source_id=reply.id)
-            if is_stop:
-                self.consent.opt_out(tx, said, now)
-            else:
-                self.consent.opt_in(tx, said, now)
-        return claimed or Claimed(owner, "", "opt_out_word" if is_stop else "opt_in_word")
+        for application_id in owners:
+            for sender in [EVERY_SENDER] if spoken in OPT_OUT_ALL else senders:
+                said = Said(application_id, reply.source, sender, reply.text, source_id=reply.id)
+                if is_stop:
+                    self.consent.opt_out(tx, said, now)
+                else:
+                    self.consent.opt_in(tx, said, now)
+        return claimed or Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
+
+    def _writers(self, tx: Tx, senders: Collection[str]) -> list[str]:
+        """Return the applications that a STOP to a shared address is for: all that write through it, in doubt."""
+        found = self.conductor.effects.router.owners(senders)
+        every = [one.id for one in applications(tx)] if None in found else []
+        return sorted({*every, *(one for one in found if one is not None)})
 
     def _settled(self, tx: Tx, case_id: str, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
         row = casebook.case_by_id(tx, case_id)

@@ -329,7 +329,8 @@ class Leads:
         budget = codes_of_day(held.row.application_id, held.row.phone_fp, WORKFLOW)
         day = load_day(casebook.allowance(tx, budget, now)) if not held.case.verified_at else load_day({})
         free_at = allowed_at(now, held.person.country, zones_of(held.person.phone))
-        return Facts(model, day, free_at)
+        stop = self.effects.router.stops.get(held.person.sender, "") if held.person.country == "FR" else ""
+        return Facts(model, day, free_at, stop)
 
     def _model(self, tx: Tx, held: Held) -> Model:
         return lead_rows.model_of(tx, held.row.application_id, held.case.model) or Model(held.case.model)

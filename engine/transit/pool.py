@@ -77,7 +77,8 @@ def router_of(settings: Settings) -> Router:
         )
         for sender in settings.senders
     )
-    return Router(routes or (Route("all", tuple(carriers)),), carriers, senders)
+    stops = {one.name: one.stop_address for one in settings.senders if one.stop_address is not None}
+    return Router(routes or (Route("all", tuple(carriers)),), carriers, senders, stops)
 
 
 class LineStatus(NamedTuple):

@@ -5,7 +5,7 @@ only when it is sent, by health. Pure: settings in, names out; `Health` is asked
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -81,6 +81,7 @@ class Router:
     routes: tuple[Route, ...]
     carriers: Mapping[str, Carrier]
     senders: tuple[SenderRule, ...]
+    stops: Mapping[str, str] = field(default_factory=dict)  # sender → where STOP may be sent to
     _parsed: dict[str, tuple[str, ...]] = field(default_factory=dict, compare=False)
 
     def sender_for(self, application_id: str, lane: int, wanted: str | None = None) -> str | None:
@@ -151,7 +152,17 @@ class Router:
         if carrier is None:
             return frozenset()
         wanted = address.lstrip("+").encode("latin-1", "replace")
-        return frozenset(name for name, form in carrier.senders.items() if form.address.lstrip(b"+") == wanted)
+        answered = {name for name, form in carrier.senders.items() if form.address.lstrip(b"+") == wanted}
+        return frozenset(answered | (self.stopped_at(address) & carrier.senders.keys()))
+
+    def stopped_at(self, address: str) -> frozenset[str]:
+        """Return the senders whose marketing says that STOP may be sent to this address."""
+        wanted = address.lstrip("+")
+        return frozenset(name for name, stop in self.stops.items() if stop.lstrip("+") == wanted)
+
+    def owners(self, senders: Collection[str]) -> frozenset[str | None]:
+        """Return the applications that write as these senders; None among them stands for every one."""
+        return frozenset(rule.application_id for rule in self.senders if rule.name in senders)
 
     def form(self, account: str, sender: str) -> SenderForm:
         """Return the sender as the account provisioned it; raises `KeyError` if it does not carry it."""
