@@ -27,6 +27,7 @@ SCOPES: Final = {
     Scope.HANDOVER_REVEAL: "read the code of a delivery, audited; never implied by `admin`",
     Scope.LEADS_WRITE: "create, check and close leads, tell what they did; models",
     Scope.LEADS_READ: "read leads, their scores and funnels; models",
+    Scope.CONSENT_MANAGE: "opt-outs and opt-ins that come otherwise than by SMS",
     Scope.EVIDENCE_READ: "read evidence as JSON, PDF and bundle, roots and public keys of the log",
     Scope.EVIDENCE_HOLD: "put evidence under a legal hold, and lift it",
     Scope.PII_ERASE: "erase a person; never implied by `admin`",

@@ -8,6 +8,7 @@ from typing import Final
 
 SECTIONS: Final[Mapping[str, str]] = {
     "": "At the top of the file, before any table.",
+    "consent": "What is done about STOP besides keeping to it.",
     "crm": "CRMs in HubSpot's shape that are told of leads; what they post comes to `/crm/NAME`.",
     "http": "The API's listener.",
     "operations": "The listener of health, readiness and metrics. It asks for no key.",
@@ -43,6 +44,7 @@ WORDS: Final[Mapping[str, str]] = {
     "http.tls_cert_file": "certificate chain, PEM",
     "http.tls_key_file": "its private key, PEM",
     "http.behind_proxy": "a proxy ends TLS: believe its X-Forwarded-For",
+    "consent.confirm_stop": "the first STOP of a number to a sender is confirmed by one SMS",
     "crm.application": "whose leads it is told of",
     "crm.kind": "the shape of its API",
     "crm.url": "its address",

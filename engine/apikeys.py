@@ -48,6 +48,7 @@ class Scope(StrEnum):
     HANDOVER_REVEAL = "handover:reveal"
     LEADS_WRITE = "leads:write"
     LEADS_READ = "leads:read"
+    CONSENT_MANAGE = "consent:manage"
     EVIDENCE_READ = "evidence:read"
     EVIDENCE_HOLD = "evidence:hold"
     PII_ERASE = "pii:erase"

@@ -44,6 +44,7 @@ class Said:
     source: str = "reply"
     source_id: str = ""
     legal_basis: str = ""
+    category: str = "all"  # or marketing: then notices may still be sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,20 @@ class Consent:
     clock: Clock
     keyring: KeyRing
 
-    def opt_out(self, tx: Tx, said: Said, now: int) -> None:
-        """Record an opt-out; one that stands already goes on standing."""
+    def opt_out(self, tx: Tx, said: Said, now: int) -> bool:
+        """Record an opt-out; tell whether it is news. One of marketing becomes one of all, never the reverse."""
         entry_id = self._record(tx, said, "opt_out", now)
         phone_fp = self.keyring.fingerprint("phone", said.phone)
-        row = (said.application_id, phone_fp, said.sender, "all", entry_id, now)
-        tx.batch(_INSERT_OPT_OUT, [row])
+        stood = tx.one(_STOOD, application=said.application_id, phone=phone_fp, sender=said.sender)
+        tx.batch(_INSERT_OPT_OUT, [(said.application_id, phone_fp, said.sender, said.category, entry_id, now)])
+        if stood is not None and stood[0] != said.category == "all":
+            tx.run(_WIDEN, application=said.application_id, phone=phone_fp, sender=said.sender)
+        return stood is None
+
+    def standing(self, tx: Tx, application_id: str, phone: str) -> list[dict[str, Any]]:
+        """Return the opt-outs that stand for a number: sender (empty: all), category, since when (microseconds)."""
+        rows = tx.all(_OF_PHONE, application=application_id, phone=self.keyring.fingerprint("phone", phone))
+        return [{"sender": sender, "category": category, "since_at": int(since)} for sender, category, since in rows]
 
     def granted(self, tx: Tx, said: Said, at: int) -> None:
         """Record a consent as a form gave it. It ends no opt-out: whoever fills a form in need not be who is named."""
@@ -70,15 +79,18 @@ class Consent:
         phone_fp = self.keyring.fingerprint("phone", said.phone)
         tx.run(_END, application=said.application_id, phone=phone_fp, sender=said.sender)
 
-    def silenced(self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]]) -> set[str]:
-        """Return which messages must not leave: of (message, number, sender) each. Nothing is taken from `asked` while
-        the application has no opt-out at all.
+    def silenced(
+        self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]], *, marketing: bool = True
+    ) -> set[str]:
+        """Return which messages must not leave: of (message, number, sender) each, all of them marketing or none.
+        Nothing is taken from `asked` while the application has no opt-out at all.
         """
         if tx.one(_ANY, application=application_id) is None:
             return set()
         messages = [(key, self.keyring.fingerprint("phone", phone), sender) for key, phone, sender in asked]
         phones = sorted({(application_id, phone_fp) for _, phone_fp, _ in messages})
-        standing = {(phone_fp, sender) for phone_fp, sender in tx.joined(_STANDING, phones)} if phones else set()
+        found = tx.joined(_STANDING, phones) if phones else ()
+        standing = {(phone_fp, sender) for phone_fp, sender, category in found if marketing or category == "all"}
         return {
             key
             for key, phone_fp, sender in messages
@@ -93,8 +105,8 @@ class Consent:
             _INSERT_ENTRY,
             [
                 (
-                    entry_id, said.application_id, phone_fp, said.sender, kind, "all", said.source, said.source_id,
-                    said.legal_basis, sealed, now,
+                    entry_id, said.application_id, phone_fp, said.sender, kind, said.category, said.source,
+                    said.source_id, said.legal_basis, sealed, now,
                 )
             ],
         )  # fmt: skip
@@ -110,7 +122,7 @@ _INSERT_OPT_OUT: Final = insert_new(OptOut, column_kinds(OptOut))
 
 def _build_standing(dialect: Dialect) -> Any:
     given = dialect.given(application_id=str, phone_fp=str)
-    return select(_opt_out.c.phone_fp, _opt_out.c.our_number).join(
+    return select(_opt_out.c.phone_fp, _opt_out.c.our_number, _opt_out.c.category).join(
         given, (given.c.application_id == _opt_out.c.application_id) & (given.c.phone_fp == _opt_out.c.phone_fp)
     )
 
@@ -122,6 +134,20 @@ _ANY: Final = Statement(
         .select_from(_opt_out)
         .where(_opt_out.c.application_id == bindparam("application"))
         .limit(literal_column("1"))
+    )
+)
+_mine: Final = (
+    (_opt_out.c.application_id == bindparam("application"))
+    & (_opt_out.c.phone_fp == bindparam("phone"))
+    & (_opt_out.c.our_number == bindparam("sender"))
+)
+_STOOD: Final = Statement(lambda _: select(_opt_out.c.category).where(_mine))
+_WIDEN: Final = Statement(lambda _: _opt_out.update().where(_mine).values(category=literal_column("'all'")))
+_OF_PHONE: Final = Statement(
+    lambda _: (
+        select(_opt_out.c.our_number, _opt_out.c.category, _opt_out.c.since)
+        .where(_opt_out.c.application_id == bindparam("application"), _opt_out.c.phone_fp == bindparam("phone"))
+        .order_by(_opt_out.c.our_number)
     )
 )
 _END: Final = Statement(

@@ -29,6 +29,7 @@ from engine.cases.handover_replying import HandoverReplies
 from engine.cases.issuing import Issuing
 from engine.cases.lead_replying import LeadReplies
 from engine.cases.leads import Leads
+from engine.cases.opting import Opting
 from engine.cases.profiles import Profiles, default_profile
 from engine.cases.reverse import OurNumber, Reverses
 from engine.cases.reverse_replying import ReverseReplies
@@ -223,7 +224,15 @@ async def open_core(
         HandoverFollowers(deliveries, handover_logs),
         HandoverReplies(couriers),
         LeadReplies(leads),
-        consent,
+        Opting(
+            consent,
+            effects,
+            profiles,
+            owner_of(settings),
+            SignatureReplies(signatures),
+            LeadReplies(leads),
+            settings.consent.confirm_stop,
+        ),
     )
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))

@@ -80,6 +80,19 @@ EVIDENCE_EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     ),
 }
 
+_CONSENT: Final = {
+    "from": "who wrote, masked",
+    "to": "the number or stop address that they wrote to",
+    "reply_id": "the reply; GET /v1/replies/{id} has the text",
+    "category": "all, or marketing: notices may still be sent",
+    "exact": "true if it was nothing but the word; else look at it: what it meant was guessed",
+}
+
+CONSENT_EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
+    "consent.revoked": ("Somebody wrote STOP, or words that mean it.", _CONSENT),
+    "consent.granted": ("Somebody who had written STOP wants messages again.", _CONSENT),
+}
+
 EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     **MESSAGE_EVENTS,
     **VERIFICATION_EVENTS,
@@ -88,6 +101,7 @@ EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
     **HANDOVER_EVENTS,
     **LEAD_EVENTS,
     **EVIDENCE_EVENTS,
+    **CONSENT_EVENTS,
 }
 
 

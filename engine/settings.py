@@ -18,6 +18,7 @@ from engine.settings_operators import Account
 from engine.settings_routing import Number, RouteSettings, Sender
 from engine.settings_service import (
     ClassOverride,
+    ConsentSettings,
     Crm,
     Evidence,
     Http,
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     lanes: Lanes = Lanes()
     classes: Annotated[tuple[ClassOverride, ...], ByName()] = ()
     webhooks: Webhooks = Webhooks()
+    consent: ConsentSettings = ConsentSettings()
     crm: Annotated[tuple[Crm, ...], ByName()] = ()
     retention: Retention = Retention()
     evidence: Evidence = Evidence()

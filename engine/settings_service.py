@@ -160,6 +160,12 @@ class Evidence(Part):
     authorities: Annotated[tuple[Authority, ...], ByName()] = ()  # asked in this order
 
 
+class ConsentSettings(Part):
+    """What is done about STOP besides keeping to it."""
+
+    confirm_stop: bool = True
+
+
 class Crm(NamedPart):
     """A CRM in HubSpot's shape that is told of an application's leads, and may say what became of them."""
 

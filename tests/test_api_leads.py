@@ -190,3 +190,19 @@ async def test_marketing_to_france_is_counted_with_where_stop_goes(embedded: Sto
         assert await parts(category="marketing", country="FR") == 2
         sent = await api.alice.post("/v1/messages", json={"to": ANNA, "text": text, "category": "marketing"})
         assert sent.json()["parts"] == 2
+
+
+async def test_what_is_said_by_telephone_is_written_down_and_kept_to(store: Store) -> None:
+    async with opened(store) as api:
+        said = {"phone": ANNA, "words": "He asked me to stop.", "category": "marketing"}
+        [standing] = (await api.alice.post("/v1/opt-outs", json=said)).json()["data"]
+        assert (standing["sender"], standing["category"]) == ("", "marketing")
+        wider = (await api.alice.post("/v1/opt-outs", json={**said, "category": "all"})).json()["data"]
+        assert [one["category"] for one in wider] == ["all"]
+        narrower = (await api.alice.post("/v1/opt-outs", json=said)).json()["data"]
+        assert [one["category"] for one in narrower] == ["all"]
+        assert (await api.alice.get("/v1/opt-outs", params={"phone": ANNA})).json()["data"] == wider
+        assert (await api.bob.get("/v1/opt-outs", params={"phone": ANNA})).json()["data"] == []
+        assert (await api.alice.post("/v1/opt-ins", json=said)).json()["data"] == []
+        entries = await api.context.store.read(lambda tx: tx.all(CONSENTS))
+        assert len(entries) == 4

@@ -43,6 +43,7 @@ KNOWN: dict[str, Any] = {
     "courier_id": "courier",
     "form": "a-form",
     "event": "visit",
+    "words": "no more",
 }
 
 

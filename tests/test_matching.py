@@ -18,6 +18,7 @@ from workflows.matching import (
     Reason,
     candidates,
     match,
+    means_opt_out,
 )
 
 CODES = (PendingCode("sig_1", 6), PendingCode("sig_2", 6))
@@ -166,3 +167,23 @@ def test_any_text_is_chosen_for_with_a_reason(text: str) -> None:
 
 def test_a_choice_does_not_show_the_code_in_its_repr() -> None:
     assert "482913" not in repr(match("482913", Pair(CODES), HOLDERS))
+
+
+@pytest.mark.parametrize(
+    ("text", "means"),
+    [
+        ("Please stop sending me this", True),
+        ("ne m'envoyez plus rien", True),
+        ("STOP svp", True),
+        ("Keine SMS mehr bitte!", True),
+        ("No me envíen más", True),
+        ("Basta messaggi", True),
+        ("Je m'arrête au magasin demain", False),
+        ("The bus stop is near", False),
+        ("merci", False),
+        ("", False),
+        ("stop " + "word " * 20, False),
+    ],
+)
+def test_words_that_any_reader_takes_for_an_opt_out_are_taken_for_one(text: str, means: bool) -> None:
+    assert means_opt_out(text) is means

@@ -38,6 +38,7 @@ def test_france_by_its_charter(asked: str, allowed: str) -> None:
 
 
 def test_a_number_of_several_zones_waits_for_the_last_of_them() -> None:
+    """G8: quiet hours by the time of the reader, wherever the number may be."""
     morning = at("2026-11-27T09:00", "America/New_York")
     assert allowed_at(morning, "US", EVERYWHERE) == at("2026-11-27T08:00", "Pacific/Honolulu")
 

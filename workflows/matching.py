@@ -170,3 +170,22 @@ OPT_OUT_ALL: Final = phrases(
     "stop alles, alles stoppen, stop todo, baja total, stop tutto",
 )
 OPT_IN: Final = phrases("start, unstop, optin, opt in", "reabonner", "anmelden", "alta", "iscrivi, iscrivimi")
+
+_LOOSE_WORDS_MOST: Final = 12
+_OPT_OUT_MEANINGS: Final = phrases(
+    "stop sending, stop texting, do not text me, don t text me, leave me alone, take me off, no more messages, stop it",
+    "ne m envoyez plus, plus de sms, plus de messages, arretez de m envoyer, laissez moi tranquille, retirez moi",
+    "keine sms mehr, keine nachrichten mehr, horen sie auf, lassen sie mich in ruhe, nicht mehr schreiben",
+    "no me envien mas, no mas mensajes, no mas sms, dejen de enviar, dejadme en paz",
+    "non inviate piu, non scrivetemi piu, niente piu sms, basta messaggi, lasciatemi in pace",
+)
+_PLAIN_STOPS: Final = phrases("stop, unsubscribe, arret, arretez, abmelden, baja, disiscrivimi")
+
+
+def means_opt_out(text: str) -> bool:
+    """Tell whether a reader takes a short text for an opt-out, though it is not nothing but the word."""
+    words = words_of(text).split()
+    if not words or len(words) > _LOOSE_WORDS_MOST:
+        return False
+    spoken = f" {' '.join(words)} "
+    return words[0] in _PLAIN_STOPS or any(f" {phrase} " in spoken for phrase in _OPT_OUT_MEANINGS)

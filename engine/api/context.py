@@ -18,6 +18,7 @@ from engine.cases.signatures import Signatures
 from engine.cases.verifications import Verifications
 from engine.cases.waiting import Waiting
 from engine.clock import Clock
+from engine.consent import Consent
 from engine.core import Core
 from engine.evidence.custody import Custody
 from engine.keyring import KeyRing
@@ -59,6 +60,7 @@ class Context:
     couriers: Couriers
     handover_logs: HandoverLogs
     leads: Leads
+    consent: Consent
     waiting: Waiting
     custody: Custody
     resolver: Resolver
@@ -98,6 +100,7 @@ class Context:
             couriers=core.couriers,
             handover_logs=core.handover_logs,
             leads=core.leads,
+            consent=core.consent,
             waiting=core.waiting,
             custody=core.custody,
             resolver=resolver,

@@ -4,14 +4,14 @@ The conductors of the workflows call it while they write a step; it knows no wor
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from engine.cases import casebook
 from engine.cases.casebook import CaseRow
 from engine.cases.outcomes import Wakes, public
-from engine.clock import Clock
+from engine.clock import SECOND, Clock
 from engine.events import NewEvent, event_data
 from engine.store.transaction import Tx
 from engine.transit import queue
@@ -96,9 +96,7 @@ class Effects:
         )
         if avoid is not None and not isinstance(plan, NoRoute):
             plan = elsewhere(self.router, plan, avoid) or plan
-        path = template_path(row.workflow, send.step, send.language)
-        pinned = self.templates.hash_of(path)
-        casebook.keep_template(tx, pinned, path, self.templates.texts[path], now)
+        path, pinned = self._pinned(tx, row.workflow, send.step, send.language, now)
         message = NewMessage(
             id=self.clock.new_id("msg"),
             application_id=row.application_id,
@@ -121,6 +119,52 @@ class Effects:
         queue.enqueue(tx, [message])
         wakes.queued.append(QueueKey(message.lane, message.route, message.application_id))
         return Queued(message.id, path, pinned)
+
+    def notice(
+        self,
+        tx: Tx,
+        application_id: str,
+        workflow: str,
+        step: str,
+        language: str,
+        params: Mapping[str, str],
+        phone: str,
+        there: Destination,
+        now: int,
+        wakes: Wakes,
+    ) -> None:
+        """Queue an answer to a reply that belongs to no conversation."""
+        kind = CLASSES["auto_reply"]
+        plan = self.router.plan(there.sender, phone, there.country, there.network, kind.lane)
+        if isinstance(plan, NoRoute):
+            return
+        _, pinned = self._pinned(tx, workflow, step, language, now)
+        message = NewMessage(
+            id=self.clock.new_id("msg"),
+            application_id=application_id,
+            case_id=None,
+            category="transactional",
+            message_class=kind.name,
+            lane=int(kind.lane),
+            route=plan,
+            recipient=phone,
+            country=there.country,
+            sender=there.sender,
+            created_at=now,
+            expires_at=now + kind.life_s * SECOND,
+            template=pinned,
+            params=kept({**params, "slots": []}),
+            number_unverified=int(there.number_unverified),
+        )
+        queue.enqueue(tx, [message])
+        wakes.queued.append(QueueKey(message.lane, message.route, message.application_id))
+
+    def _pinned(self, tx: Tx, workflow: str, step: str, language: str, now: int) -> tuple[str, str]:
+        """Return the path of a template and its content hash, its text kept."""
+        path = template_path(workflow, step, language)
+        pinned = self.templates.hash_of(path)
+        casebook.keep_template(tx, pinned, path, self.templates.texts[path], now)
+        return path, pinned
 
     def stop(self, tx: Tx, ids: Sequence[str], *, on_air: bool, now: int, wakes: Wakes) -> None:
         """Cancel those of these messages that have not been sent; have the operator asked about the others."""

@@ -4,7 +4,7 @@ Store functions called by the books, by the timer duty and by intake's joining; 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,19 +14,18 @@ from engine.cases.conducting import Conductor
 from engine.cases.handover_following import HandoverFollowers
 from engine.cases.handover_replying import HandoverReplies
 from engine.cases.lead_replying import LeadReplies
+from engine.cases.opting import Opting
 from engine.cases.outcomes import Wakes
 from engine.cases.profiles import Profiles
 from engine.cases.reverse_replying import ReverseReplies
 from engine.cases.signature_following import SignatureFollowers
 from engine.cases.signature_replying import Claimed, SignatureReplies
 from engine.clock import to_rfc3339
-from engine.consent import EVERY_SENDER, Consent, Said
 from engine.duties.rounds import Done
 from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
 from engine.phones import mask
 from engine.store.transaction import Tx
-from engine.tenancy import applications
 from engine.transit.books import Bells
 from engine.transit.replying import JoinedReply, put_reply
 from engine.transit.settling import Tally
@@ -34,7 +33,6 @@ from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
 from workflows.handover import WORKFLOW as HANDOVER
 from workflows.lead import WORKFLOW as LEAD
-from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, words_of
 from workflows.profiles import VerificationProfile
 from workflows.reverse_otp import WORKFLOW as REVERSE
 from workflows.signature import WORKFLOW as SIGNATURE
@@ -59,7 +57,7 @@ class Followers:
     deliveries: HandoverFollowers
     handover_replies: HandoverReplies
     lead_replies: LeadReplies
-    consent: Consent
+    opting: Opting
 
     def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         """Tell cases what became of their messages, in the order in which it happened."""
@@ -107,12 +105,13 @@ class Followers:
         if reply.state == "whole":
             # A reverse code is forty bits and found by an index: a text that holds one means it, whatever else is open.
             claimed = (
-                self._opted(tx, reply, now, wakes)
+                self.opting.exact(tx, reply, now, wakes)
                 or self.reverse_replies.heard(tx, reply, now, wakes)
                 or self.handover_replies.heard(tx, reply, now, wakes)
                 or self.signature_replies.heard(tx, reply, now, wakes)
                 or self.lead_replies.heard(tx, reply, now, wakes)
                 or self.handover_replies.wrong(tx, reply, now, wakes)
+                or self.opting.loose(tx, reply, now, wakes)
             )
             if claimed is None:
                 self.reverse_replies.unknown(tx, reply, now)
@@ -148,37 +147,6 @@ class Followers:
             event = NewEvent(claimed.application_id, "message.received", reply.id, 1, data)
             wakes.bells += record(tx, [event], self.conductor.clock.new_id, now)
         return wakes
-
-    def _opted(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
-        """Take opt-out and opt-in words: they go before everything else, and into the ledger."""
-        spoken = words_of(reply.text)
-        if spoken not in OPT_OUT | OPT_OUT_ALL | OPT_IN:
-            return None
-        is_stop = spoken not in OPT_IN
-        claimed = None
-        if is_stop:
-            signer = self.signature_replies.stopped(tx, reply, now, wakes)
-            claimed = self.lead_replies.stopped(tx, reply, now, wakes) or signer
-        owner = claimed.application_id if claimed is not None else self.owner_of(reply.our_number, reply.text)
-        router = self.conductor.effects.router
-        senders = sorted(router.senders_at(reply.account, reply.our_number))
-        owners = [owner] if owner is not None else self._writers(tx, router.stopped_at(reply.our_number))
-        if not owners:
-            return None
-        for application_id in owners:
-            for sender in [EVERY_SENDER] if spoken in OPT_OUT_ALL else senders:
-                said = Said(application_id, reply.source, sender, reply.text, source_id=reply.id)
-                if is_stop:
-                    self.consent.opt_out(tx, said, now)
-                else:
-                    self.consent.opt_in(tx, said, now)
-        return claimed or Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
-
-    def _writers(self, tx: Tx, senders: Collection[str]) -> list[str]:
-        """Return the applications that a STOP to a shared address is for: all that write through it, in doubt."""
-        found = self.conductor.effects.router.owners(senders)
-        every = [one.id for one in applications(tx)] if None in found else []
-        return sorted({*every, *(one for one in found if one is not None)})
 
     def _settled(self, tx: Tx, case_id: str, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
         row = casebook.case_by_id(tx, case_id)

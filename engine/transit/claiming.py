@@ -4,7 +4,7 @@
 outlived its life, fails what cannot be rendered, and returns what must now be written. It sends nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -24,8 +24,8 @@ _ANSWERS: Final = "auto_reply"
 _IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
 
 
-Silenced = Callable[[Tx, str, Iterable[tuple[str, str, str]]], set[str]]
-"""Of (message, number, sender) of one application, the messages that must not leave."""
+Silenced = Callable[..., set[str]]
+"""Of a transaction, an application and (message, number, sender) each, all `marketing` or not: what must not leave."""
 
 
 class PlainMessage(NamedTuple):
@@ -199,7 +199,7 @@ class Claim:
         if self.silenced is None or self.lane == Lane.OTP or not rows:
             return set()
         asked = ((row.id, row.recipient, row.sender) for row in rows if row.message_class != _ANSWERS)
-        return self.silenced(tx, self.application_id, asked)
+        return self.silenced(tx, self.application_id, asked, marketing=self.lane == Lane.BULK)
 
     def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:
         """Return the PDUs of a message for this bind, its concatenation reference, and how many parts it has in all."""

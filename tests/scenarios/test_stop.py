@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import trio.testing
 
 from engine.store.connections import Database
-from tests.couriers import ANNA
-from tests.rig import APP, REPLIES, rig
+from tests.couriers import ANNA, OURS, SENDERS
+from tests.rig import APP, EVENTS, REPLIES, bind_settings, rig
 
 Autojump = trio.testing.MockClock
 STOP_AT, CODES = "36180", "38123"
@@ -37,6 +38,61 @@ async def test_stop_at_its_address_silences_every_sender_that_names_it_and_no_co
         assert verification.code == "created"
         await pair.settled(5)
         assert pair.sim.handset(ANNA).code is not None  # a code that was just asked for leaves all the same
+        assert sorted(one.source for one in pair.sim.handset(ANNA).messages) == [
+            "38123",
+            "Boutique",
+        ]  # code, confirmation
         pair.sim.handset(ANNA).reply("START", to=STOP_AT)
         await pair.settled(2)
         assert await pair.core.store.read(lambda tx: pair.core.consent.silenced(tx, APP, asked)) == set()
+
+
+async def test_the_first_stop_is_confirmed_once_and_two_machines_fall_silent(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """E21: the confirmation leaves although STOP stands; whatever answers it gets nothing more."""
+    async with rig(database, **SENDERS) as pair:
+        handset = pair.sim.handset(ANNA)
+        for _ in range(10):
+            handset.reply("STOP", to=OURS)
+            await pair.settled(3)
+        assert [one.text for one in handset.messages] == ["Sceau: noted, you will get no more messages from us."]
+        [event] = [row for row in await pair.rows(EVENTS) if row["type"] == "consent.revoked"][:1]
+        assert json.loads(event["data"])["exact"] is True
+
+
+async def test_words_that_mean_stop_act_for_marketing_alone_and_are_told_to_be_looked_at(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SENDERS) as pair:
+        handset = pair.sim.handset(ANNA)
+        handset.reply("Bonjour, ne m'envoyez plus de pub svp", to=OURS)
+        await pair.settled(3)
+        [event] = [row for row in await pair.rows(EVENTS) if row["type"] == "consent.revoked"]
+        told = json.loads(event["data"])
+        assert (told["category"], told["exact"]) == ("marketing", False)
+        promo = await pair.send("Promo !", ANNA, category="marketing")
+        notice = await pair.send("Votre facture est prête.", ANNA)
+        await pair.until(notice, "delivered")
+        await pair.settled(5)
+        row = await pair.message(promo)
+        assert (row["state"], row["reason"]) == ("canceled", "opted_out")
+        handset.reply("ARRET", to=OURS)  # now for everything
+        await pair.settled(3)
+        second = await pair.send("Votre colis arrive.", ANNA)
+        await pair.settled(5)
+        assert await pair.state(second) == "canceled"
+
+
+async def test_stop_between_queueing_and_sending_stops_the_message(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    slow = {**SENDERS, "account": {"binds": {"main": bind_settings(window=1)}, "rate": 1}}
+    async with rig(database, **slow) as pair:
+        ids = await pair.send_many(["Promo !"] * 20, [f"+336123450{n:02}" for n in range(20)], category="marketing")
+        last = f"+336123450{19:02}"
+        pair.sim.handset(last).reply("STOP", to=OURS)
+        await pair.settled(60)
+        states = [await pair.state(one) for one in ids]
+        assert states == ["delivered"] * 19 + ["canceled"]
+        assert [one.text for one in pair.sim.handset(last).messages if "Promo" in one.text] == []

@@ -1,0 +1,133 @@
+"""What STOP and START do, whatever conversation they meet: into the ledger, to whoever writes through the address, and
+one confirmation.
+
+Store functions, before every other reading of a reply. Exact words act for all that a sender sends; looser ones that
+any reader takes for an opt-out act for marketing alone, and are told as such, to be looked at.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from engine.cases.effects import Destination, Effects
+from engine.cases.lead_replying import LeadReplies
+from engine.cases.outcomes import Wakes
+from engine.cases.profiles import DEFAULT, Profiles
+from engine.cases.signature_replying import Claimed, SignatureReplies
+from engine.consent import EVERY_SENDER, Consent, Said
+from engine.events import NewEvent, event_data, record
+from engine.phones import BadNumber, mask, parse_destination
+from engine.store.transaction import Tx
+from engine.tenancy import applications
+from engine.transit.replying import JoinedReply
+from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, means_opt_out, words_of
+
+_ALL: Final = "all"
+_MARKETING: Final = "marketing"
+
+
+@dataclass(frozen=True, slots=True)
+class Opting:
+    """Takes opt-outs and opt-ins; `owner_of` names the application of one of our numbers and a text's keyword,
+    `confirms` tells whether the first STOP is confirmed by SMS.
+    """
+
+    consent: Consent
+    effects: Effects
+    profiles: Profiles
+    owner_of: Callable[[str, str], str | None]
+    signatures: SignatureReplies
+    leads: LeadReplies
+    confirms: bool = True
+
+    def exact(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Take a reply that is nothing but an opt-out or opt-in word."""
+        spoken = words_of(reply.text)
+        if spoken not in OPT_OUT | OPT_OUT_ALL | OPT_IN:
+            return None
+        is_stop = spoken not in OPT_IN
+        claimed = None
+        if is_stop:
+            signer = self.signatures.stopped(tx, reply, now, wakes)
+            claimed = self.leads.stopped(tx, reply, now, wakes) or signer
+        owners = [claimed.application_id] if claimed is not None else self._owners(tx, reply)
+        if not owners:
+            return None
+        for application_id in owners:
+            senders = [EVERY_SENDER] if spoken in OPT_OUT_ALL else self._senders(reply)
+            self._write(tx, reply, application_id, senders, now, wakes, category=_ALL, is_stop=is_stop)
+        return claimed or Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
+
+    def loose(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Take a reply that nobody else claims and that a reader takes for an opt-out."""
+        if not means_opt_out(reply.text):
+            return None
+        owners = self._owners(tx, reply)
+        for application_id in owners:
+            self._write(tx, reply, application_id, self._senders(reply), now, wakes, category=_MARKETING, is_stop=True)
+        return Claimed(owners[0], "", "opt_out_meaning") if owners else None
+
+    # Whom it is for.
+
+    def _senders(self, reply: JoinedReply) -> list[str]:
+        return sorted(self.effects.router.senders_at(reply.account, reply.our_number))
+
+    def _owners(self, tx: Tx, reply: JoinedReply) -> list[str]:
+        """Return whose number it is; of a shared stop address all who write through it, since any may be meant."""
+        owner = self.owner_of(reply.our_number, reply.text)
+        if owner is not None:
+            return [owner]
+        router = self.effects.router
+        found = router.owners(router.stopped_at(reply.our_number))
+        every = [one.id for one in applications(tx)] if None in found else []
+        return sorted({*every, *(one for one in found if one is not None)})
+
+    # Rows.
+
+    def _write(
+        self,
+        tx: Tx,
+        reply: JoinedReply,
+        application_id: str,
+        senders: Sequence[str],
+        now: int,
+        wakes: Wakes,
+        *,
+        category: str,
+        is_stop: bool,
+    ) -> None:
+        is_news = False
+        for sender in senders:
+            said = Said(application_id, reply.source, sender, reply.text, source_id=reply.id, category=category)
+            if is_stop:
+                is_news |= self.consent.opt_out(tx, said, now)
+            else:
+                self.consent.opt_in(tx, said, now)
+        kind = "consent.revoked" if is_stop else "consent.granted"
+        told = event_data(
+            kind, **{"from": mask(reply.source)}, to=reply.our_number, reply_id=reply.id, category=category,
+            exact=category == _ALL,
+        )  # fmt: skip
+        subject = f"{reply.id}:{application_id}"
+        wakes.bells += record(tx, [NewEvent(application_id, kind, subject, 1, told)], self.consent.clock.new_id, now)
+        if is_news and self.confirms:
+            self._confirm(tx, reply, application_id, senders, now, wakes)
+
+    def _confirm(
+        self, tx: Tx, reply: JoinedReply, application_id: str, senders: Sequence[str], now: int, wakes: Wakes
+    ) -> None:
+        """Confirm an opt-out once: answers to replies may leave whatever stands against their reader."""
+        carried = self.effects.router.senders_at(reply.account, reply.our_number)
+        sender = next((one for one in (*senders, *sorted(carried)) if one in carried), None)
+        profile = self.profiles.of(tx, application_id, DEFAULT)
+        if sender is None or profile is None:
+            return
+        try:
+            phone = parse_destination(reply.source)
+        except BadNumber:
+            return  # a short code or a name: nobody is there to be told
+        there = Destination(phone.country, None, not phone.valid, sender)
+        self.effects.notice(
+            tx, application_id, "consent", "stopped", profile.languages[0], {"brand": profile.brand}, reply.source,
+            there, now, wakes,
+        )  # fmt: skip
