@@ -192,7 +192,7 @@ async def test_a_courier_finds_no_code_anywhere(store: Store, capfd: pytest.Capt
         document = (await api.anonymous.get("/openapi.json")).json()
         ids = {"delivery_id": delivery, "position": "1", "number": ANNA} | dict.fromkeys(
             ("request_id", "signing_id", "signer_id", "document_id", "message_id", "verification_id", "reverse_id",
-             "key_id", "endpoint_id", "reply_id", "device_id", "name", "application_id"), delivery
+             "key_id", "endpoint_id", "reply_id", "device_id", "lead_id", "name", "application_id"), delivery
         )  # fmt: skip
         heard: list[str] = []
         called = 0

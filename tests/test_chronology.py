@@ -19,8 +19,11 @@ from engine.evidence.dossier import folder, render
 
 WORDS: dict[str, dict[str, Any]] = tomllib.loads((folder() / "words.toml").read_text("utf-8"))
 ROOT = Path(__file__).resolve().parent.parent
-KIND = re.compile(r'\b(?:Seal|NewEntry|signer_declared)\(\s*(?:[a-z]+, )?"([a-z_]+\.[a-z_]+)"')
-SHOWN_APART = {"chain.opened", "request.created", "document.declared", "signer.declared", "signing.created"}
+KIND = re.compile(r'\b(?:Seal|NewEntry|signer_declared|party_declared|sealed_by)\(\s*(?:[a-z]+, )?"([a-z_]+\.[a-z_]+)"')
+SHOWN_APART = {
+    "chain.opened", "request.created", "document.declared", "signer.declared", "signing.created", "delivery.created",
+    "recipient.declared",
+}  # fmt: skip
 AT = "2026-11-26T12:00:00.010Z"
 NAME, PHONE, TEXT = "c-name", "c-phone", "c-text"
 OPENINGS = {NAME: {"value": "Anna Martin"}, PHONE: {"value": "+33612345671"}, TEXT: {"value": "votre code est {code}"}}
@@ -106,16 +109,24 @@ def test_a_kind_without_a_sentence_is_told_by_its_name() -> None:
     assert last("parcel.weighed", {"grams": 12}).sentence == "parcel.weighed"
 
 
-def sealed_kinds() -> set[str]:
-    sources = [*(ROOT / "workflows").glob("signature*.py"), *(ROOT / "engine").rglob("*.py")]
+def sealed_kinds(workflow: str) -> set[str]:
+    """Every kind of entry that a workflow's modules and the engine's write, but for those of another workflow."""
+    other = {"signature": {"deliveries.py"}, "handover": {"custody.py"}}[workflow]
+    engine = [path for path in (ROOT / "engine").rglob("*.py") if path.name not in other]
+    sources = [*(ROOT / "workflows").glob(f"{workflow}*.py"), *engine]
     return {kind for path in sources for kind in KIND.findall(path.read_text("utf-8"))}
 
 
 @pytest.mark.parametrize("language", WORDS)
 def test_every_kind_of_entry_has_a_sentence(language: str) -> None:
-    kinds = sealed_kinds()
+    kinds = sealed_kinds("signature")
     assert {"signing.signed", "reply.received", "chain.stamped", "signer.changed"} <= kinds
     assert kinds - SHOWN_APART <= WORDS[language]["told"].keys()
+    of_delivery = sealed_kinds("handover")
+    assert {"delivery.confirmed", "check.done", "delegate.declared", "code.revealed", "log.claimed"} <= of_delivery
+    told = WORDS[language]["told"] | WORDS[language]["told_of_delivery"]
+    ends = {f"delivery.{state}" for state in ("returned", "canceled", "expired")}
+    assert (of_delivery | ends) - SHOWN_APART <= told.keys()
 
 
 @pytest.mark.parametrize("language", sorted(set(WORDS) - {"en"}))

@@ -21,6 +21,7 @@ from workflows.base import (
     CancelSends,
     Disarm,
     Effect,
+    Json,
     Refused,
     Seal,
     Settled,
@@ -71,15 +72,14 @@ from workflows.handover_telling import (
     CLAIM,
     EXPIRY,
     LEAD,
-    STATED,
     Moved,
     about,
     about_courier,
-    by,
     courier_view,
     declared,
     done,
     party_declared,
+    sealed_by,
     slot_of,
     told,
     unchanged,
@@ -328,8 +328,8 @@ def _fail(case: DeliveryCase, event: FailTold, now: int) -> Moved | Refused:
         return Refused("claim_pending", 409, told(case))
     courier = event.stated.courier
     failed = case.moved(State.FAILED, reason=event.reason, courier=courier or case.courier)
-    body = {"delivery": case.id, "reason": event.reason, "tries": case.tries, **by(event.stated)}
-    sealed = Seal("delivery.failed", body, stated=tuple(name for name in STATED if name in body))
+    body: dict[str, Json] = {"delivery": case.id, "reason": event.reason, "tries": case.tries}
+    sealed = sealed_by(case, "delivery.failed", body, event.stated)
     notice = about_courier(failed, "failed", courier, reason=event.reason)
     stop: tuple[Effect, ...] = (CancelSends(roles=case.messages), Disarm(LEAD))
     failed, sent = notify_switched(failed, Notice.MISSED, now)

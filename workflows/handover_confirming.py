@@ -16,15 +16,14 @@ from workflows.handover_sending import notify_switched, send_code
 from workflows.handover_telling import (
     EXPIRY,
     LEAD,
-    STATED,
     Moved,
     about,
     about_courier,
     about_entry,
-    by,
     checked,
     done,
     refuse_over,
+    sealed_by,
     told,
 )
 
@@ -108,11 +107,11 @@ def _delivered(
         claimed_from="",
         claimed_by=(),
     )
-    body = {"delivery": case.id, "person": case.holder, "assurance": entry.door, **by(entry.stated), **body}
+    body = {"delivery": case.id, "person": case.holder, "assurance": entry.door, **body}
     if entry.device:
         body |= {"device": entry.device, "logged": entry.logged}
     stop: tuple[Effect, ...] = (CancelSends(), Disarm(EXPIRY), Disarm(LEAD))
-    sealed = Seal("delivery.confirmed", body, stated=tuple(name for name in STATED if name in body))
+    sealed = sealed_by(case, "delivery.confirmed", body, entry.stated)
     confirmed = about_entry(case, "confirmed", entry, delivered_at=at)
     case, notices = notify_switched(case, Notice.DELIVERED, now)
     effects: tuple[Effect, ...] = (*before, sealed, confirmed, *stop, *notices, Finish(State.DELIVERED))
@@ -129,9 +128,8 @@ def override(case: DeliveryCase, event: OverrideAsked, now: int) -> Moved | Refu
         "decision": event.decision,
         "supervisor": event.supervisor,
         "reason": event.reason,
-        **by(event.stated),
     }
-    sealed = Seal("delivery.overridden", body, stated=tuple(name for name in STATED if name in body))
+    sealed = sealed_by(case, "delivery.overridden", body, event.stated)
     if event.decision is Override.DELIVERED:
         entry = Entry(Door.OVERRIDE, now, event.stated)
         step = _delivered(case, entry, now, now, (sealed,), {"supervisor": event.supervisor, "reason": event.reason})

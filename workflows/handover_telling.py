@@ -104,10 +104,13 @@ def slot_of(case: DeliveryCase) -> dict[str, Json]:
     return {"starts_at": case.slot.starts_at, "ends_at": case.slot.ends_at}
 
 
-def by(stated: Stated) -> dict[str, Json]:
-    """Return what was stated, as members of an entry."""
-    given = {"courier": stated.courier, "position": stated.position, "photo_sha256": stated.photo_sha256}
-    return {name: value for name, value in given.items() if value}
+def sealed_by(case: DeliveryCase, kind: str, body: Mapping[str, Json], stated: Stated) -> Seal:
+    """Return an entry with what was stated in it; where somebody was is personal, and only committed to."""
+    given = {"courier": stated.courier, "photo_sha256": stated.photo_sha256}
+    whole: dict[str, Json] = {**body, **{name: value for name, value in given.items() if value}}
+    private: dict[str, Json] = {"position": stated.position} if stated.position else {}
+    named = tuple(name for name in STATED if name in whole or name in private)
+    return Seal(kind, whole, private, subject=case.owner.id if private else "", stated=named)
 
 
 STATED: Final = ("courier", "logged_at", "photo_sha256", "position", "reason", "supervisor")
@@ -122,12 +125,11 @@ def checked(case: DeliveryCase, result: str, entry: Entry, **more: Json) -> Seal
         "door": entry.door,
         "result": result,
         "attempts_remaining": attempts_remaining(case),
-        **by(entry.stated),
         **more,
     }
     if entry.door in OFFLINE:
         body |= {"device": entry.device, "logged": entry.logged, "logged_at": entry.at}
-    return Seal("check.done", body, stated=tuple(name for name in STATED if name in body))
+    return sealed_by(case, "check.done", body, entry.stated)
 
 
 # Views.

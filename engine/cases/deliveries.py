@@ -22,7 +22,7 @@ from engine.store.transaction import Tx
 from engine.transit.classes import Lane
 from engine.transit.routing import NoRoute
 from workflows import handover
-from workflows.base import Audit, Canceled, Refused, Step
+from workflows.base import Audit, Canceled, Refused, Seal, Step
 from workflows.handover import WORKFLOW, Facts
 from workflows.handover_case import DeliveryCase, Notice, Party, Slot
 from workflows.handover_events import (
@@ -198,7 +198,8 @@ class Deliveries:
             return NOT_FOUND
         if held.case.is_over or not held.case.has_code(now) or held.row.seed is None:
             return Outcome("not_ready", {"delivery_id": delivery_id})
-        noted = Step(held.case, (Audit("handover.revealed", {"reason": reason}),))
+        told = Seal("code.revealed", {"delivery": delivery_id, "reason": reason}, stated=("reason",))
+        noted = Step(held.case, (Audit("handover.revealed", {"reason": reason}), told))
         wakes = Wakes()
         held = self.conductor.apply(tx, held, noted, now, wakes, actor)
         keyring, stored = self.conductor.keyring, held.row.seed

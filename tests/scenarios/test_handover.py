@@ -307,7 +307,9 @@ async def test_a_person_is_erased_and_the_proof_stays(database: Database, autoju
         assert (shown["to"], shown["delegate"], shown["state"]) == ("", "+336••••••72", "delivered")
         gathered = await core.store.read(lambda tx: collect(tx, APP, delivery, core.keyring))
         assert gathered is not None
+        assert "48.85661" not in "".join(gathered.entries)  # where the courier stood is where somebody lives
         opened = str(gathered.openings)
+        assert "48.85661" not in opened
         assert (ANNA in opened, "Anna Durand" in opened, BORIS in opened) == (False, False, True)
 
 
