@@ -7,6 +7,7 @@ described in docs/handover-offline.md.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -100,6 +101,16 @@ def read_head(signed: SignedText, device: str, verify: Verify) -> StatedHead:
     if not (_is_count(seq) and _is_instant(sent_at) and sound):
         raise BadLog("log_malformed", 0)
     return StatedHead(Head(seq, facts["hash"]), sent_at)
+
+
+def span_of(given: Sequence[SignedText]) -> tuple[int, int]:
+    """Return the numbers of the first and the last of these entries, as far as they can be read; (1, 0) for none."""
+    found: list[int] = []
+    for signed in given:
+        with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+            seq = json.loads(signed.content)["seq"]
+            found += [seq] if _is_count(seq) else []
+    return (min(found), max(found)) if found else (1, 0)
 
 
 def read_entries(

@@ -35,6 +35,7 @@ from workflows.handover_log import (
     opens,
     read_entries,
     read_head,
+    span_of,
 )
 
 _ENGINE: Final = "engine"
@@ -110,10 +111,9 @@ class HandoverLogs:
 
         try:
             stated = read_head(log.head, device.id, verify)
-            known = {one.seq: one.hash for one in device_rows.entries_of(tx, device.id, 1, device.seq)}
-            fresh = read_entries(
-                [signed for signed, _ in log.entries], device.id, Head(device.seq, device.head), known, verify
-            )
+            sent = [signed for signed, _ in log.entries]
+            known = {one.seq: one.hash for one in device_rows.entries_of(tx, device.id, *span_of(sent))}
+            fresh = read_entries(sent, device.id, Head(device.seq, device.head), known, verify)
             openings = {content_hash(signed.content): opening for signed, opening in log.entries}
             rows = [self._row(device, one, openings[one.hash], stated, now) for one in fresh]
             end = end_of(Head(device.seq, device.head), fresh, stated)
@@ -194,7 +194,7 @@ class HandoverLogs:
     def _report(self, tx: Tx, device: Device, log: SentLog, *, whole: bool) -> dict[str, Any]:
         """Return what was sent, entry by entry, each with its result; while the log is cut, nothing but `claimed`."""
         sent = {content_hash(signed.content) for signed, _ in log.entries}
-        found = device_rows.entries_of(tx, device.id, 1, device.seq) if sent else []
+        found = device_rows.entries_of(tx, device.id, *span_of([signed for signed, _ in log.entries]))
         results = [
             {"seq": one.seq, "delivery_id": one.delivery_id, "result": one.result or _PENDING}
             for one in found

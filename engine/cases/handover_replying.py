@@ -48,7 +48,10 @@ class HandoverReplies:
 
     def heard(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
         """Take a reply with a right code, or a recipient's refusal of a delegation; else None, nothing was changed."""
-        listeners = self._listeners(tx, reply)
+        refuses = meaning_of(reply.text) is Meaning.REFUSAL
+        alone = candidates(reply.text, set(CODE_LENGTHS))
+        passes = any(passed_on(reply.text, length) for length in CODE_LENGTHS)
+        listeners = self._listeners(tx, reply) if refuses or alone or passes else ()
         if not listeners:
             return None
         for length in CODE_LENGTHS:
@@ -56,19 +59,18 @@ class HandoverReplies:
             holder = None if passed is None else _holder(listeners, passed.code)
             if passed is not None and holder is not None:
                 return self._delegated(tx, reply, holder.row, passed.number, now, wakes)
-        alone = candidates(reply.text, set(CODE_LENGTHS))
         holder = _holder(listeners, alone[0]) if len(alone) == 1 else None
         if holder is not None:
             return self._said(tx, reply, holder.row, Said.HOW_TO, now, wakes)
-        if meaning_of(reply.text) is Meaning.REFUSAL:
-            return self._taken_back(tx, reply, listeners, now, wakes)
-        return None
+        return self._taken_back(tx, reply, listeners, now, wakes) if refuses else None
 
     def wrong(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
         """Take a reply that wants to pass a wrong code on, and that nobody else claims: it is an attempt at each
         delivery that it may have been meant for.
         """
         claimed: Claimed | None = None
+        if not any(passed_on(reply.text, length) for length in CODE_LENGTHS):
+            return None
         for listener in self._listeners(tx, reply):
             if not listener.code or passed_on(reply.text, len(listener.code)) is None:
                 continue
