@@ -5,7 +5,7 @@ codes and answers to replies are exempt (`engine.transit.classes`).
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, literal_column, select
 
 from engine.clock import Clock
 from engine.keyring import KeyRing
-from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
-from engine.store.tables_signing import ConsentEntry, OptOut
+from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new, inserted
+from engine.store.tables_signing import ConsentEntry, MarketingReach, OptOut
 from engine.store.transaction import Tx
 
 EVERY_SENDER: Final = ""
@@ -79,6 +79,17 @@ class Consent:
         phone_fp = self.keyring.fingerprint("phone", said.phone)
         tx.run(_END, application=said.application_id, phone=phone_fp, sender=said.sender)
 
+    def reached(self, tx: Tx, application_id: str, marketing: Sequence[tuple[str, str]], now: int) -> None:
+        """Note whose marketing goes to numbers: (stop address, number) each; a STOP there is for who wrote last."""
+        rows = {(stop.lstrip("+"), self.keyring.fingerprint("phone", phone)) for stop, phone in marketing}
+        tx.batch(_REACH, [(stop, phone_fp, application_id, now) for stop, phone_fp in sorted(rows)])
+
+    def wrote_last(self, tx: Tx, stop_address: str, phone: str) -> str | None:
+        """Return the application whose marketing went to a number last, of those that name a stop address."""
+        phone_fp = self.keyring.fingerprint("phone", phone)
+        row = tx.one(_REACHED, stop=stop_address.lstrip("+"), phone=phone_fp)
+        return None if row is None else str(row[0])
+
     def silenced(
         self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]], *, marketing: bool = True
     ) -> set[str]:
@@ -116,6 +127,7 @@ class Consent:
 # Statements.
 
 _opt_out: Any = OptOut.__table__  # type: ignore[attr-defined]
+_reach: Any = MarketingReach.__table__  # type: ignore[attr-defined]
 _INSERT_ENTRY: Final = insert(ConsentEntry, column_kinds(ConsentEntry))
 _INSERT_OPT_OUT: Final = insert_new(OptOut, column_kinds(OptOut))
 
@@ -134,6 +146,20 @@ _ANY: Final = Statement(
         .select_from(_opt_out)
         .where(_opt_out.c.application_id == bindparam("application"))
         .limit(literal_column("1"))
+    )
+)
+
+
+def _build_reach(dialect: Dialect) -> Any:
+    made = inserted(dialect, MarketingReach, column_kinds(MarketingReach), (), {})
+    changed = {"application_id": made.excluded.application_id, "at": made.excluded.at}
+    return made.on_conflict_do_update(index_elements=["stop_address", "phone_fp"], set_=changed)
+
+
+_REACH: Final = Statement(_build_reach)
+_REACHED: Final = Statement(
+    lambda _: select(_reach.c.application_id).where(
+        _reach.c.stop_address == bindparam("stop"), _reach.c.phone_fp == bindparam("phone")
     )
 )
 _mine: Final = (

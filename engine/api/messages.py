@@ -4,6 +4,7 @@ A batch is one transaction with one result for each message; a single message is
 is `accepting`'s, what became of it `message_rows`'s.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import trio
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from engine.api import message_rows, paging
 from engine.api.accepting import Acceptance, Accepted, MessageBody
-from engine.api.endpoint import Calling, Routes
+from engine.api.endpoint import Call, Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import NUMBERS, ROUTING, Problem, Refused, problem_body
 from engine.api.types import Body, Instant, OpenShown, Shown, as_json
@@ -21,6 +22,7 @@ from engine.cases import timeline
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.classes import Lane
+from engine.transit.queue import NewMessage
 
 routes = Routes("messages")
 
@@ -111,6 +113,7 @@ async def send_message(call: Calling, body: MessageBody) -> Response:
 
     def store(tx: Tx) -> Answer:
         queue.enqueue(tx, rows)
+        _reached(call, tx, rows)
         return Answer(202, accepted.shown, queues)
 
     return await call.change(store, urgent=accepted.row.lane == Lane.OTP)
@@ -143,6 +146,7 @@ async def send_messages(call: Calling, body: BatchBody) -> Response:
 
     def store(tx: Tx) -> Answer:
         queue.enqueue(tx, rows)
+        _reached(call, tx, rows)
         return Answer(200, answer, queues)
 
     return await call.change(store)
@@ -210,3 +214,13 @@ async def cancel_message(call: Calling, message_id: str) -> Response:
 
 def _as_json(row: dict[str, Any], *, in_full: bool) -> str:
     return as_json(message_rows.shown(row, in_full=in_full))
+
+
+def _reached(call: Call, tx: Tx, rows: Sequence[NewMessage]) -> None:
+    """Note whom marketing goes to that names a stop address: STOP there is for who wrote last."""
+    stops = call.context.router.stops
+    marketing = [
+        (stops[row.sender], row.recipient) for row in rows if row.category == "marketing" and row.sender in stops
+    ]
+    if marketing:
+        call.context.consent.reached(tx, call.application_id, marketing, call.now)

@@ -73,10 +73,13 @@ class Opting:
         return sorted(self.effects.router.senders_at(reply.account, reply.our_number))
 
     def _owners(self, tx: Tx, reply: JoinedReply) -> list[str]:
-        """Return whose number it is; of a shared stop address all who write through it, since any may be meant."""
+        """Return whose number it is; of a shared stop address who wrote last, else all who write through it."""
         owner = self.owner_of(reply.our_number, reply.text)
         if owner is not None:
             return [owner]
+        last = self.consent.wrote_last(tx, reply.our_number, reply.source)
+        if last is not None:
+            return [last]
         router = self.effects.router
         found = router.owners(router.stopped_at(reply.our_number))
         every = [one.id for one in applications(tx)] if None in found else []

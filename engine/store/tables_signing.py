@@ -74,3 +74,15 @@ class OptOut(SQLModel, table=True):
     category: str = col.text()  # marketing | all
     entry_id: str = col.text()
     since: int = col.instant()
+
+
+class MarketingReach(SQLModel, table=True):
+    """Whose marketing has reached a number last, of the senders that name one stop address."""
+
+    __tablename__: ClassVar[str] = "marketing_reach"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    stop_address: str = col.key()
+    phone_fp: str = col.key()
+    application_id: str = col.text()
+    at: int = col.instant()

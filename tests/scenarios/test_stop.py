@@ -8,7 +8,7 @@ from typing import Any
 import trio.testing
 
 from engine.store.connections import Database
-from tests.couriers import ANNA, OURS, SENDERS
+from tests.couriers import ANNA, BORIS, OURS, SENDERS
 from tests.rig import APP, EVENTS, REPLIES, bind_settings, rig
 
 Autojump = trio.testing.MockClock
@@ -96,3 +96,26 @@ async def test_stop_between_queueing_and_sending_stops_the_message(
         states = [await pair.state(one) for one in ids]
         assert states == ["delivered"] * 19 + ["canceled"]
         assert [one.text for one in pair.sim.handset(last).messages if "Promo" in one.text] == []
+
+
+async def test_stop_at_a_shared_address_is_for_whoever_wrote_last(database: Database, autojump_clock: Autojump) -> None:
+    other = "app_other"
+    shared = {
+        "senders": {
+            "news": {"address": "Boutique", **MARKETING},
+            "theirs": {"address": "Autre", **MARKETING, "application": other},
+        }
+    }
+    async with rig(database, **shared) as pair:
+        consent, now = pair.core.consent, pair.clock.now()
+        for application, phone in ((APP, ANNA), (other, ANNA), (APP, BORIS)):
+            await pair.core.store.write(
+                lambda tx, application=application, phone=phone: consent.reached(
+                    tx, application, [(STOP_AT, phone)], now
+                )
+            )
+        for phone in (ANNA, BORIS):
+            pair.sim.handset(phone).reply("STOP", to=STOP_AT)
+        await pair.settled(3)
+        owners = {row["source"]: row["application_id"] for row in await pair.rows(REPLIES)}
+        assert owners == {ANNA: other, BORIS: APP}

@@ -1,4 +1,4 @@
-"""Models of leads, the figures of their funnels, and what CRMs are owed of them."""
+"""Leads: models, funnels, what CRMs are owed; and whose marketing reached a number last."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -52,10 +52,20 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("application_id", "name"),
     )
+    op.create_table(
+        "marketing_reach",
+        sa.Column("stop_address", sa.Text(), nullable=False),
+        sa.Column("phone_fp", sa.Text(), nullable=False),
+        sa.Column("application_id", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("stop_address", "phone_fp"),
+        sqlite_with_rowid=False,
+    )
 
 
 def downgrade() -> None:
     """Take the revision back."""
+    op.drop_table("marketing_reach")
     op.drop_table("lead_model")
     op.drop_table("lead_funnel")
     op.drop_index("ix_crm_lead", table_name="lead_crm")
