@@ -45,6 +45,7 @@ WORDS: Final[Mapping[str, str]] = {
     "http.tls_key_file": "its private key, PEM",
     "http.behind_proxy": "a proxy ends TLS: believe its X-Forwarded-For",
     "consent.confirm_stop": "the first STOP of a number to a sender is confirmed by one SMS",
+    "consent.stop_all_stops_codes": "applications in which STOP ALL stops codes too, also those just asked for",
     "crm.application": "whose leads it is told of",
     "crm.kind": "the shape of its API",
     "crm.url": "its address",

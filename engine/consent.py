@@ -16,6 +16,7 @@ from engine.keyring import KeyRing
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new, inserted
 from engine.store.tables_signing import ConsentEntry, MarketingReach, OptOut
 from engine.store.transaction import Tx
+from engine.transit.classes import Lane
 
 EVERY_SENDER: Final = ""
 
@@ -53,6 +54,7 @@ class Consent:
 
     clock: Clock
     keyring: KeyRing
+    strict: frozenset[str] = frozenset()  # applications in which STOP ALL also stops codes
 
     def opt_out(self, tx: Tx, said: Said, now: int) -> bool:
         """Record an opt-out; tell whether it is news. One of marketing becomes one of all, never the reverse."""
@@ -91,21 +93,27 @@ class Consent:
         return None if row is None else str(row[0])
 
     def silenced(
-        self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]], *, marketing: bool = True
+        self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]], *, lane: int = Lane.BULK
     ) -> set[str]:
-        """Return which messages must not leave: of (message, number, sender) each, all of them marketing or none.
-        Nothing is taken from `asked` while the application has no opt-out at all.
+        """Return which messages of a lane must not leave: of (message, number, sender) each. Codes always may, unless
+        their reader said STOP ALL to an application that is strict about it. Nothing is taken from `asked` while the
+        application has no opt-out at all.
         """
+        is_code = lane == Lane.OTP
+        if is_code and application_id not in self.strict:
+            return set()
         if tx.one(_ANY, application=application_id) is None:
             return set()
         messages = [(key, self.keyring.fingerprint("phone", phone), sender) for key, phone, sender in asked]
         phones = sorted({(application_id, phone_fp) for _, phone_fp, _ in messages})
         found = tx.joined(_STANDING, phones) if phones else ()
-        standing = {(phone_fp, sender) for phone_fp, sender, category in found if marketing or category == "all"}
+        standing = {
+            (phone_fp, sender) for phone_fp, sender, category in found if lane == Lane.BULK or category == "all"
+        }
         return {
             key
             for key, phone_fp, sender in messages
-            if (phone_fp, EVERY_SENDER) in standing or (phone_fp, sender) in standing
+            if (phone_fp, EVERY_SENDER) in standing or (not is_code and (phone_fp, sender) in standing)
         }
 
     def _record(self, tx: Tx, said: Said, kind: str, now: int) -> str:

@@ -196,7 +196,7 @@ async def open_core(
         lambda case_id: token.run_sync_soon(waiting.ring, case_id),
         lambda state: metrics.reverse_verifications.labels(state).inc(),
     )
-    consent = Consent(clock, keyring)
+    consent = Consent(clock, keyring, frozenset(settings.consent.stop_all_stops_codes))
     leads = Leads(
         clock,
         keyring,

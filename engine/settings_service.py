@@ -164,6 +164,7 @@ class ConsentSettings(Part):
     """What is done about STOP besides keeping to it."""
 
     confirm_stop: bool = True
+    stop_all_stops_codes: tuple[str, ...] = ()  # applications
 
 
 class Crm(NamedPart):

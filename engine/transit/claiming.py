@@ -13,7 +13,6 @@ from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments,
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.books import Books
-from engine.transit.classes import Lane
 from engine.transit.queue import Carrier, Claimable, OnWire, PartOnWire
 from engine.transit.references import LiveReferences
 from engine.transit.routing import SenderForm
@@ -25,7 +24,7 @@ _IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
 
 
 Silenced = Callable[..., set[str]]
-"""Of a transaction, an application and (message, number, sender) each, all `marketing` or not: what must not leave."""
+"""Of a transaction, an application, (message, number, sender) each and their `lane`: what must not leave."""
 
 
 class PlainMessage(NamedTuple):
@@ -195,11 +194,11 @@ class Claim:
         return claimed
 
     def _stopped(self, tx: Tx, rows: Sequence[Claimable]) -> set[str]:
-        """Return the messages whose reader said STOP: this is the last moment to ask. Codes and answers may leave."""
-        if self.silenced is None or self.lane == Lane.OTP or not rows:
+        """Return the messages whose reader said STOP: this is the last moment to ask. Answers to replies may leave."""
+        if self.silenced is None or not rows:
             return set()
         asked = ((row.id, row.recipient, row.sender) for row in rows if row.message_class != _ANSWERS)
-        return self.silenced(tx, self.application_id, asked, marketing=self.lane == Lane.BULK)
+        return self.silenced(tx, self.application_id, asked, lane=self.lane)
 
     def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:
         """Return the PDUs of a message for this bind, its concatenation reference, and how many parts it has in all."""

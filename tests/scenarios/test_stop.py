@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import trio.testing
 
 from engine.store.connections import Database
@@ -119,3 +120,16 @@ async def test_stop_at_a_shared_address_is_for_whoever_wrote_last(database: Data
         await pair.settled(3)
         owners = {row["source"]: row["application_id"] for row in await pair.rows(REPLIES)}
         assert owners == {ANNA: other, BORIS: APP}
+
+
+@pytest.mark.parametrize("strict", [(), (APP,)])
+async def test_stop_all_leaves_codes_alone_unless_the_application_says_so(
+    sqlite_database: Database, autojump_clock: Autojump, strict: tuple[str, ...]
+) -> None:
+    async with rig(sqlite_database, **SENDERS, consent={"stop_all_stops_codes": strict}) as pair:
+        handset = pair.sim.handset(ANNA)
+        handset.reply("STOP ALL", to=OURS)
+        await pair.settled(3)
+        await pair.verify(ANNA)
+        await pair.settled(5)
+        assert (handset.code is None) is bool(strict)
