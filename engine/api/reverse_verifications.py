@@ -4,6 +4,7 @@ What these do is decided by the workflow behind `engine.cases.reverse`; here are
 mapping of outcomes to HTTP. The result is read with the secret that the start returned, in the header `Reverse-Secret`.
 """
 
+import json
 from typing import Annotated, Any, Final, Literal
 
 import trio
@@ -28,6 +29,9 @@ routes = Routes("reverse verifications")
 
 _PATH: Final = "/v1/reverse-verifications"
 _ONE: Final = _PATH + "/{reverse_id}"
+_CREATED: Final = 201
+_OF_THE_BODY: Final = frozenset({"content-length"})
+_AT_ONCE: Final = trio.CapacityLimiter(1)
 _OVER: Final = ("already_approved", "refused", "expired", "canceled", "failed")
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
 
@@ -44,6 +48,7 @@ class StartBody(Body):
     life_s: Annotated[int, Field(ge=LIFE_LEAST_S, le=LIFE_MOST_S)] = 600
     confirm: bool = Field(default=False, description="the code alone approves nothing: `…/confirm` does")
     reference: ShortText | None = None
+    qr: bool = Field(default=True, description="draw the QR code for the answer, which takes some milliseconds")
 
 
 class ConfirmBody(Body):
@@ -115,9 +120,9 @@ async def start_reverse_verification(call: Calling, body: StartBody) -> Response
 
     def start(tx: Any) -> Answer:
         outcome = case.start(tx, call.application_id, call.caller.actor, request, call.now)
-        return answer(_with_qr(outcome), call.now, created=201)
+        return answer(outcome, call.now, created=201)
 
-    return await call.change(start, urgent=True)
+    return await _with_qr(await call.change(start, urgent=True), wanted=body.qr)
 
 
 @routes.get(_PATH, needs=(Scope.VERIFY_READ,), shows=ReversePage)
@@ -197,16 +202,21 @@ async def _read(call: Call, reverse_id: str, secret: str) -> Outcome:
     return found
 
 
-def _with_qr(outcome: Outcome) -> Outcome:
-    if outcome.code != "created":
-        return outcome
-    made = qr(outcome.body["number"], outcome.body["text"])
-    images = {"svg": made.svg_inline(scale=4, border=2), "png": made.png_data_uri(scale=5, border=2)}
-    return Outcome(
-        outcome.code,
-        {**outcome.body, "qr": images},
-        outcome.queued,
-        outcome.bells,
-        outcome.secret | {"qr"},
-        outcome.on_air,
+async def _with_qr(response: Response, *, wanted: bool) -> Response:
+    """Add the images to an answer that has a text to send; drawn after the commit and beside the loop: they take ms."""
+    if response.status_code != _CREATED:
+        return response
+    shown = json.loads(bytes(response.body))
+    given = (shown["number"], shown["text"])
+    shown["qr"] = (
+        None
+        if shown["text"] is None or not wanted
+        else await trio.to_thread.run_sync(_images, *given, limiter=_AT_ONCE)
     )
+    headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
+    return Response(as_json(shown), _CREATED, headers)
+
+
+def _images(number: str, text: str) -> dict[str, str]:
+    made = qr(number, text)
+    return {"svg": made.svg_inline(scale=4, border=2), "png": made.png_data_uri(scale=5, border=2)}
