@@ -4,6 +4,7 @@
 scenarios use it alone. It is the only place that knows every part.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,7 @@ from engine.cases.handover_conducting import HandoverConductor
 from engine.cases.handover_following import HandoverFollowers
 from engine.cases.handover_logs import HandoverLogs
 from engine.cases.handover_replying import HandoverReplies
+from engine.cases.hearing import Hearing
 from engine.cases.issuing import Issuing
 from engine.cases.lead_replying import LeadReplies
 from engine.cases.leads import Leads
@@ -193,7 +195,7 @@ async def open_core(
         effects,
         profiles,
         [OurNumber(one.address, one.application, next(iter(one.keywords), "")) for one in settings.numbers],
-        lambda case_id: token.run_sync_soon(waiting.ring, case_id),
+        lambda case_ids: token.run_sync_soon(waiting.ring, case_ids),
         lambda state: metrics.reverse_verifications.labels(state).inc(),
     )
     consent = Consent(clock, keyring, frozenset(settings.consent.stop_all_stops_codes))
@@ -216,14 +218,15 @@ async def open_core(
     followers = Followers(
         conductor,
         profiles,
+        SignatureFollowers(signature_conductor),
+        reverses,
+        HandoverFollowers(deliveries, handover_logs),
+        leads,
+    )
+    hearing = Hearing(
+        clock.new_id,
         keyring,
         owner_of(settings),
-        SignatureFollowers(signature_conductor),
-        SignatureReplies(signatures),
-        ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
-        HandoverFollowers(deliveries, handover_logs),
-        HandoverReplies(couriers),
-        LeadReplies(leads),
         Opting(
             consent,
             effects,
@@ -233,6 +236,10 @@ async def open_core(
             LeadReplies(leads),
             settings.consent.confirm_stop,
         ),
+        ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
+        HandoverReplies(couriers),
+        SignatureReplies(signatures),
+        LeadReplies(leads),
     )
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))
@@ -245,9 +252,10 @@ async def open_core(
             for ring in core_ring:
                 ring(bells)
 
-    def replied(tx: Tx, reply: replying.JoinedReply, now: int) -> Bells:
-        tx.tell(metrics.replies.labels(reply.account).inc)
-        wakes = followers.replied(tx, reply, now)
+    def replied(tx: Tx, replies: Sequence[replying.JoinedReply], now: int) -> Bells:
+        for account, number in Counter(reply.account for reply in replies).items():
+            tx.tell(partial(metrics.replies.labels(account).inc, number))
+        wakes = hearing.replied(tx, replies, now)
         if wakes.queued:
             # From the writer's thread: an answer to a reply, or the code that it asked for, leaves at once.
             tx.tell(partial(token.run_sync_soon, backlog.add, wakes.queued))
@@ -266,7 +274,7 @@ async def open_core(
             classes=classes,
             run=run_id,
             compose=Composer(templates, keyring, kept, settings.http.public_url).compose,
-            on_reply=replied,
+            on_replies=replied,
             ring_webhooks=ring_webhooks,
             watch=watch,
             sent=watching.sent(metrics),

@@ -6,7 +6,7 @@ What a test does reads like the wire: `sent`, `answer`, `receipt`, `mo`; what ca
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.clock import DAY, HOUR, MINUTE, SECOND, VirtualClock
@@ -171,7 +171,7 @@ async def intake_kit(store: Store, seed: int = 0, *, clock: VirtualClock | None 
     kit = IntakeKit(core, store, clock, *known)
     joining = core.pool.joining
     kit.desk = Desk(
-        kit.desk.rules, kit.desk.books, type(joining)(joining.join, joining.on_reply, kit.ended.get),
+        kit.desk.rules, kit.desk.books, replace(joining, session_ended=kit.ended.get),
         kit.desk.fingerprint, kit.desk.seal,
     )  # fmt: skip
     return kit

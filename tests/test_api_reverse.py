@@ -49,7 +49,7 @@ async def comes(api: Api, text: str, phone: str = ANNA) -> None:
     """A handset writes."""
     clock = api.context.clock
     reply = JoinedReply(clock.new_id("rpl"), "sim", phone, phone[1:], OURS, text, "whole", "", clock.now())
-    await api.context.store.write(lambda tx: api.core.pool.joining.on_reply(tx, reply, clock.now()))
+    await api.context.store.write(lambda tx: api.core.pool.joining.on_replies(tx, [reply], clock.now()))
 
 
 async def result(api: Api, case: dict[str, Any], **query: Any) -> Any:

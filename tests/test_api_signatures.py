@@ -236,7 +236,7 @@ async def test_a_code_typed_and_answered_at_the_same_instant_signs_once_and_both
             async def answers(right: str = right) -> None:
                 clock = api.context.clock
                 reply = JoinedReply(clock.new_id("rpl"), "sim", ANNA, ANNA[1:], OURS, right, "whole", "", clock.now())
-                await threaded_store.write(lambda tx: api.core.pool.joining.on_reply(tx, reply, clock.now()))
+                await threaded_store.write(lambda tx: api.core.pool.joining.on_replies(tx, [reply], clock.now()))
 
             async with trio.open_nursery() as nursery:
                 for act in dice.sample([types, answers], 2) if number else [answers, types]:

@@ -8,7 +8,7 @@ from engine import gauges
 from engine.duties import messages
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
-from engine.transit import queue, receipting, reconciling, replying
+from engine.transit import queue, receipting, reconciling, redelivery, replying
 
 INDEX_OF = {
     "claim": (queue._CLAIMABLE, "ix_message_queue"),
@@ -22,7 +22,7 @@ INDEX_OF = {
     "on wire": (reconciling._ON_WIRE, "ix_message_on_wire"),
     "receipts of a number": (receipting._ABOUT_NUMBER, "ix_receipt_quarantine"),
     "siblings": (replying._SIBLINGS, "ix_reply_part_open"),
-    "equal": (replying._EQUAL, "ix_reply_part_digest"),
+    "equal": (redelivery._EQUAL, "ix_reply_part_digest"),
     "stale parts": (replying._STALE, "ix_reply_part_open"),
 }
 

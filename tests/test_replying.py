@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -11,7 +13,9 @@ from engine.smpp.pdu import DataSm, Tag
 from engine.smpp.text import Concat
 from engine.store.doorway import Store
 from engine.store.statements import Statement
+from engine.store.transaction import Tx
 from engine.transit import replying
+from engine.transit.books import Bells
 from tests.amounts import amounts
 from tests.intake_kit import APP, EVENTS, MINUTE, PHONE, REPLIES, IntakeKit, intake_kit, mo, parts
 
@@ -455,15 +459,15 @@ async def test_waiting_parts_that_cannot_be_handed_on_are_parked_and_the_others_
     kit = await intake_kit(store)
     good = kit.desk.joining
 
-    def picky(tx: object, reply: object, now: int) -> object:
-        if "poison" in reply.text:  # type: ignore[attr-defined]
+    def picky(tx: Tx, replies: Sequence[replying.JoinedReply], now: int) -> Bells:
+        if any("poison" in reply.text for reply in replies):
             raise ZeroDivisionError
-        return good.on_reply(tx, reply, now)  # type: ignore[arg-type]
+        return good.on_replies(tx, replies, now)
 
     await kit.arrive(parts(["poison ", "x"], reference=1)[0], parts(["sain ", "x"], reference=2)[0])
     kit.clock.step(16 * 60)
     now = kit.clock.now()
-    joining = replying.Joining(good.join, picky, good.session_ended)  # type: ignore[arg-type]
+    joining = replace(good, on_replies=picky)
     given = await kit.store.write(lambda tx: replying.give_up(tx, joining, now - 15 * MINUTE, (100, 100), now))
     assert (given.replies, given.parked) == (1, 1)
     assert await kit.texts() == ["sain […]"]

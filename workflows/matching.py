@@ -139,11 +139,13 @@ def _match_question(text: str, questions: Sequence[Question]) -> Choice:
 
 def words_of(text: str) -> str:
     """Return the words of a text without case, accents and punctuation: " ARRÊT ! " is `arret`."""
-    plain = "".join(
-        character
-        for character in unicodedata.normalize("NFKD", text.casefold())
-        if not unicodedata.combining(character) and unicodedata.category(character) != "Cf"
-    )
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = "".join(
+            character
+            for character in unicodedata.normalize("NFKD", plain)
+            if not unicodedata.combining(character) and unicodedata.category(character) != "Cf"
+        )
     return " ".join(_NOT_WORD.sub(" ", plain).split())
 
 
@@ -184,8 +186,20 @@ _PLAIN_STOPS: Final = phrases("stop, unsubscribe, arret, arretez, abmelden, baja
 
 def means_opt_out(text: str) -> bool:
     """Tell whether a reader takes a short text for an opt-out, though it is not nothing but the word."""
-    words = words_of(text).split()
-    if not words or len(words) > _LOOSE_WORDS_MOST:
+    return _means_opt_out(words_of(text))
+
+
+def is_about_consent(text: str) -> bool:
+    """Tell whether a text is an opt-out or opt-in word, or means an opt-out."""
+    spoken = words_of(text)
+    return spoken in _WHOLE_WORDS or _means_opt_out(spoken)
+
+
+def _means_opt_out(spoken: str) -> bool:
+    if not spoken or spoken.count(" ") >= _LOOSE_WORDS_MOST:
         return False
-    spoken = f" {' '.join(words)} "
-    return words[0] in _PLAIN_STOPS or any(f" {phrase} " in spoken for phrase in _OPT_OUT_MEANINGS)
+    return spoken.partition(" ")[0] in _PLAIN_STOPS or _MEANS_OPT_OUT.search(f" {spoken} ") is not None
+
+
+_WHOLE_WORDS: Final = OPT_OUT | OPT_OUT_ALL | OPT_IN
+_MEANS_OPT_OUT: Final = re.compile(f" (?:{'|'.join(map(re.escape, sorted(_OPT_OUT_MEANINGS)))}) ")

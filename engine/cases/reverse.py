@@ -29,7 +29,7 @@ from workflows.reverse_codes import SmsLinks, grouped
 from workflows.reverse_otp import CODE_LENGTH, LIFE_LEAST_S, LIFE_MOST_S, WORKFLOW, Moved, ReverseCase, is_over
 from workflows.wording import language_of, template_path
 
-__all__ = ["LIFE_LEAST_S", "LIFE_MOST_S", "OurNumber", "Page", "Reverses", "StartReverse"]
+__all__ = ["LIFE_LEAST_S", "LIFE_MOST_S", "Held", "OurNumber", "Page", "Reverses", "StartReverse"]
 
 NOT_FOUND: Final = Outcome("not_found")
 _SECRET_OCTETS: Final = 24
@@ -70,7 +70,9 @@ class Page:
     link: str = ""
 
 
-class _Held(NamedTuple):
+class Held(NamedTuple):
+    """A verification as it is loaded: its row, and what its row's data says."""
+
     row: CaseRow
     case: ReverseCase
     sealed: str  # the sender's number
@@ -80,14 +82,14 @@ class _Held(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reverses:
-    """The store functions; `ring` hears after the commit of a case that changed, for those who wait for it."""
+    """The store functions; `ring` hears after the commit of cases that changed, for those who wait for them."""
 
     clock: Clock
     keyring: KeyRing
     effects: Effects
     profiles: Profiles
     numbers: Sequence[OurNumber]
-    ring: Callable[[str], None] = lambda _case_id: None
+    ring: Callable[[Sequence[str]], None] = lambda _case_ids: None
     ended: Callable[[str], None] = lambda _state: None
 
     # Calls.
@@ -117,8 +119,8 @@ class Reverses:
         seed, index = self._drawn(tx, case)
         token, secret = self._random(_TOKEN_OCTETS), self._random(_SECRET_OCTETS)
         row = self._new(application_id, case, request.claimed, seed)
-        held = _Held(row, case, "", profile.brand, number.keyword)
-        casebook.insert_case(tx, self._row(held))
+        held = Held(row, case, "", profile.brand, number.keyword)
+        casebook.insert_case(tx, self.row_of(held))
         hashes = (self.keyring.fingerprint("reverse_token", token), self.keyring.fingerprint("reverse_secret", secret))
         reverse_rows.put(tx, reverse_rows.Row(index, application_id, case.id, *hashes))
         wakes = Wakes()
@@ -163,7 +165,7 @@ class Reverses:
         """Return an application's, newest first, older than `before`; senders are not among what is shown."""
         now = self.clock.now()
         rows = casebook.page(tx, application_id, WORKFLOW, before, limit)
-        return [self._view(self._hold(row), now) for row in rows]
+        return [self._view(self.hold(row), now) for row in rows]
 
     def timeline(self, tx: Tx, application_id: str, case_id: str) -> list[dict[str, Any]] | None:
         """Return all that happened, in order of time; None for a foreign or unknown id."""
@@ -185,49 +187,39 @@ class Reverses:
 
     # What happens without a call.
 
-    def heard(
-        self, tx: Tx, application_id: str, case_id: str, came: reverse_otp.Heard, source: str, now: int, wakes: Wakes
-    ) -> None:
-        """Step by the right code, which came from `source` (E.164)."""
-        held = self._load(tx, application_id, case_id)
-        assert held is not None
-        decided = reverse_otp.heard(held.case, came, now)
-        if decided.case.received_at and not held.case.received_at:
-            held = held._replace(sealed=self.keyring.seal(source.encode(), case_id))
-            reverse_rows.came_from(tx, case_id, self.keyring.fingerprint("phone", source))
-        self.apply(tx, held, decided, now, wakes, "engine")
-
     def fired(self, tx: Tx, row: CaseRow, now: int, wakes: Wakes) -> None:
         """Step by a timer."""
-        held = self._hold(row)
+        held = self.hold(row)
         self.apply(tx, held, reverse_otp.tick(held.case, now), now, wakes, "engine")
 
     # Rows.
 
-    def apply(self, tx: Tx, held: _Held, step: Moved, now: int, wakes: Wakes, actor: str) -> _Held:
+    def apply(self, tx: Tx, held: Held, step: Moved, now: int, wakes: Wakes, actor: str) -> Held:
         """Write one step."""
         was, over = held.row.state, is_over(held.case)
         held = held._replace(case=step.case)
         events: list[NewEvent] = []
         for effect in step.effects:
             held = held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
-        held = held._replace(row=self._row(held))
+        held = held._replace(row=self.row_of(held))
         casebook.store_case(tx, held.row, was=was)
         wakes.bells += record(tx, events, self.clock.new_id, now)
-        tx.tell(partial(self.ring, held.row.id))
+        tx.tell(partial(self.ring, (held.row.id,)))
         if is_over(step.case) and not over:
             tx.tell(partial(self.ended, step.case.state))
         return held
 
-    def _load(self, tx: Tx, application_id: str, case_id: str, *, lock: bool = True) -> _Held | None:
+    def _load(self, tx: Tx, application_id: str, case_id: str, *, lock: bool = True) -> Held | None:
         row = casebook.case_of(tx, application_id, case_id, workflow=WORKFLOW, lock=lock)
-        return None if row is None else self._hold(row)
+        return None if row is None else self.hold(row)
 
-    def _hold(self, row: CaseRow) -> _Held:
+    def hold(self, row: CaseRow) -> Held:
+        """Return what a row holds."""
         facts = json.loads(row.data)
-        return _Held(row, ReverseCase.load(facts["case"]), facts["sender"], facts["brand"], facts["keyword"])
+        return Held(row, ReverseCase.load(facts["case"]), facts["sender"], facts["brand"], facts["keyword"])
 
-    def _row(self, held: _Held) -> CaseRow:
+    def row_of(self, held: Held) -> CaseRow:
+        """Return the row that holds it."""
         case = held.case
         facts = {"case": case.dump(), "sender": held.sealed, "brand": held.brand, "keyword": held.keyword}
         return held.row._replace(state=case.state, data=kept(facts), final_at=case.final_at or None)
@@ -276,7 +268,7 @@ class Reverses:
 
     # Telling.
 
-    def _to_send(self, held: _Held) -> dict[str, Any]:
+    def _to_send(self, held: Held) -> dict[str, Any]:
         assert held.row.seed is not None
         code = grouped(code_of(self.keyring, held.row.seed))
         params = {"keyword": held.keyword, "grouped_code": code, "brand": held.brand}
@@ -288,10 +280,10 @@ class Reverses:
             "sms": {"android": links.android, "ios": links.ios, "any": links.any},
         }
 
-    def _view(self, held: _Held, now: int) -> dict[str, Any]:
+    def _view(self, held: Held, now: int) -> dict[str, Any]:
         return public(reverse_otp.view(held.case, now))
 
-    def _told(self, tx: Tx, held: _Held, decided: Moved | Refused, now: int, actor: str) -> Outcome:
+    def _told(self, tx: Tx, held: Held, decided: Moved | Refused, now: int, actor: str) -> Outcome:
         if isinstance(decided, Refused):
             return Outcome(decided.code, {"reverse_id": held.row.id, **public(decided.facts)})
         wakes = Wakes()

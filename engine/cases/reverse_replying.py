@@ -1,18 +1,20 @@
-"""Finds the reverse code in what handsets wrote, whatever stands around it, and counts the codes that nobody waits for.
+"""Finds the reverse codes in what handsets wrote, whatever stands around them, and counts those that nobody waits for.
 
-A store function in the transaction that stores the reply. What a found code does to its case is the workflow's.
+Store functions in the transaction that stores the replies, one statement each for all replies of a batch; what a found
+code does to its case is the workflow's. Each reply is decided as if those before it had long been settled.
 """
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
-from engine.cases import casebook, reverse_rows
+from engine.cases import caseload, reverse_rows
 from engine.cases.casebook import Budget
-from engine.cases.outcomes import Wakes
 from engine.cases.reverse import Reverses
+from engine.cases.reverse_stepping import ReverseSteps
 from engine.cases.signature_replying import Claimed
 from engine.codes import DIGITS, normalise
+from engine.events import NewEvent
 from engine.phones import mask
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
@@ -22,6 +24,32 @@ from workflows.reverse_otp import CODE_LENGTH, WORKFLOW, Heard
 _EVERYBODY: Final = "*"
 
 
+class Sent(NamedTuple):
+    """A reply, and the fingerprint of whoever sent it."""
+
+    reply: JoinedReply
+    source_fp: str
+
+
+class Taken(NamedTuple):
+    """Whose a reply is, None if no code in it is anybody's; and the events to record."""
+
+    claimed: Claimed | None
+    events: Sequence[NewEvent] = ()
+
+
+_NOBODYS: Final = Taken(None)
+
+
+class _Read(NamedTuple):
+    """A reply with what may be codes in it, and the counts of guesses by its sender and at its number."""
+
+    sent: Sent
+    codes: Collection[str]
+    sender: Budget
+    number: Budget
+
+
 @dataclass(frozen=True, slots=True)
 class ReverseReplies:
     """Takes replies for reverse verifications; `trusted` names the accounts whose operator checks senders."""
@@ -29,39 +57,90 @@ class ReverseReplies:
     reverses: Reverses
     trusted: Collection[str] = ()
 
-    def heard(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
-        """Take a reply that holds the code of exactly one case; else None, and nothing was changed."""
+    def heard(self, tx: Tx, replies: Sequence[Sent], now: int, *, counting: bool) -> list[Taken]:
+        """Take, in order, the replies that hold the code of exactly one case. The others change nothing, but that codes
+        which nobody waits for are counted if `counting`: if nobody else is to be asked about the replies (S14).
+        """
+        read = [self._read(sent) for sent in replies]
         keyring = self.reverses.keyring
-        indices = {keyring.index("reverse", code) for code in _codes(reply.text)}
-        found = reverse_rows.with_codes(tx, indices) if indices else []
-        if len(found) != 1:
-            return None
-        [row] = found
-        case = casebook.case_by_id(tx, row.case_id)
-        if case is None or case.our_number.lstrip("+") != reply.our_number.lstrip("+"):
-            return None
-        source_fp = keyring.fingerprint("phone", reply.source)
-        sender, number = (_load(casebook.peek_allowance(tx, one), now) for one in self._budgets(reply))
-        if not may_guess(sender, number, claimed=case.phone_fp == source_fp):
-            return Claimed(row.application_id, row.case_id, "too_many_unknown_codes")
-        same = case.phone_fp in ("", source_fp)
+        index_of = {code: keyring.index("reverse", code) for one in read for code in one.codes}
+        if not index_of:
+            return [_NOBODYS] * len(replies)
+        rows = {row.code_index: row for row in reverse_rows.with_codes(tx, index_of.values())}
+        found = [[rows[index_of[code]] for code in one.codes if index_of[code] in rows] for one in read]
+        steps = ReverseSteps(self.reverses, tx, now)
+        steps.load({some[0].case_id for some in found if len(some) == 1})
+        guesses = _Guesses(tx, now, {budget for one in read if one.codes for budget in (one.sender, one.number)})
+        taken: list[Taken] = []
+        for one, some in zip(read, found, strict=True):
+            if len(some) == 1 and steps.is_sent_to(some[0].case_id, one.sent.reply.our_number):
+                taken.append(self._right(steps, guesses, one, some[0]))
+                continue
+            if counting:
+                guesses.count(one)
+            taken.append(_NOBODYS)
+        steps.write()
+        guesses.write()
+        return taken
+
+    def unknown(self, tx: Tx, sent: Sent, now: int) -> None:
+        """Count a reply that nobody claimed, if it reads like a code which nobody waits for (S14)."""
+        read = self._read(sent)
+        if read.codes:
+            guesses = _Guesses(tx, now, {read.sender, read.number})
+            guesses.count(read)
+            guesses.write()
+
+    def _right(self, steps: ReverseSteps, guesses: "_Guesses", one: _Read, row: reverse_rows.Row) -> Taken:
+        reply, source_fp = one.sent
+        claimed_fp = steps.claimed_fp(row.case_id)
+        if not may_guess(guesses.of(one.sender), guesses.of(one.number), claimed=claimed_fp == source_fp):
+            return Taken(Claimed(row.application_id, row.case_id, "too_many_unknown_codes"))
+        same = claimed_fp in ("", source_fp)
         came = Heard(reply.id, mask(reply.source), same, reply.account in self.trusted)
-        self.reverses.heard(tx, row.application_id, row.case_id, came, reply.source, now, wakes)
-        return Claimed(row.application_id, row.case_id, "reverse_code_equal")
+        events = steps.heard(row.case_id, came, reply.source, source_fp)
+        return Taken(Claimed(row.application_id, row.case_id, "reverse_code_equal"), events)
 
-    def unknown(self, tx: Tx, reply: JoinedReply, now: int) -> None:
-        """Count a reply that nobody claims and that reads like a code which nobody waits for (S14)."""
-        if not any(_reads_like_a_code(code) for code in _codes(reply.text)):
-            return
-        for budget in self._budgets(reply):
-            counted = _load(casebook.allowance(tx, budget, now), now).more()
-            casebook.store_allowance(tx, budget, {"since": counted.since, "count": counted.count}, now)
+    def _read(self, sent: Sent) -> _Read:
+        number_fp = self.reverses.keyring.fingerprint("phone", sent.reply.our_number)
+        return _Read(
+            sent,
+            _codes(sent.reply.text),
+            Budget(_EVERYBODY, WORKFLOW, sent.source_fp, "*unknown_from"),
+            Budget(_EVERYBODY, WORKFLOW, number_fp, "*unknown_to"),
+        )
 
-    def _budgets(self, reply: JoinedReply) -> tuple[Budget, Budget]:
-        keyring = self.reverses.keyring
-        return (
-            Budget(_EVERYBODY, WORKFLOW, keyring.fingerprint("phone", reply.source), "*unknown_from"),
-            Budget(_EVERYBODY, WORKFLOW, keyring.fingerprint("phone", reply.our_number), "*unknown_to"),
+
+@dataclass(slots=True)
+class _Guesses:
+    """Codes that nobody waits for: the counts as a batch found them, and as each of its replies left them."""
+
+    tx: Tx
+    now: int
+    budgets: Iterable[Budget]
+    _counts: dict[Budget, Unknown] = field(init=False)
+    _counted: set[Budget] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        stored = caseload.allowances(self.tx, self.budgets)
+        self._counts = {budget: Unknown(**counters).at(self.now) for budget, counters in stored.items() if counters}
+
+    def of(self, budget: Budget) -> Unknown:
+        """Return what counts by now."""
+        return self._counts.get(budget) or Unknown(self.now)
+
+    def count(self, one: _Read) -> None:
+        """Count a reply, if anything in it reads like a code."""
+        if any(_reads_like_a_code(code) for code in one.codes):
+            for budget in (one.sender, one.number):
+                self._counts[budget] = self.of(budget).more()
+                self._counted.add(budget)
+
+    def write(self) -> None:
+        """Write the counts that changed."""
+        counts = {budget: self._counts[budget] for budget in self._counted}
+        caseload.store_allowances(
+            self.tx, {key: {"since": one.since, "count": one.count} for key, one in counts.items()}, self.now
         )
 
 
@@ -73,8 +152,3 @@ def _codes(text: str) -> set[str]:
 def _reads_like_a_code(code: str) -> bool:
     digits = sum(symbol in DIGITS for symbol in code)
     return 0 < digits < CODE_LENGTH
-
-
-def _load(counters: object, now: int) -> Unknown:
-    assert isinstance(counters, dict)
-    return Unknown(**counters).at(now) if counters else Unknown(now)

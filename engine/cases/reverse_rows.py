@@ -43,9 +43,9 @@ def of_case(tx: Tx, case_id: str) -> Row | None:
     return None if found is None else Row(*found)
 
 
-def came_from(tx: Tx, case_id: str, sender_fp: str) -> None:
-    """Write down who sent the code."""
-    tx.run(_CAME_FROM, case=case_id, sender=sender_fp)
+def came_from(tx: Tx, senders: Iterable[tuple[str, str]]) -> None:
+    """Write down of each of these cases who sent its code."""
+    tx.batch(_CAME_FROM, list(senders))
 
 
 _code: Any = ReverseCode.__table__  # type: ignore[attr-defined]
@@ -61,6 +61,11 @@ _INSERT: Final = insert(ReverseCode, column_kinds(ReverseCode))
 _BY_CODE: Final = Statement(_by_code)
 _BY_TOKEN: Final = Statement(lambda _: select(_code).where(_code.c.token_hash == bindparam("token")))
 _BY_CASE: Final = Statement(lambda _: select(_code).where(_code.c.case_id == bindparam("case")))
-_CAME_FROM: Final = Statement(
-    lambda _: _code.update().where(_code.c.case_id == bindparam("case")).values(sender_fp=bindparam("sender"))
-)
+
+
+def _came_from(dialect: Dialect) -> Any:
+    given = dialect.given(case_id=str, sender_fp=str)
+    return _code.update().where(_code.c.case_id == given.c.case_id).values(sender_fp=given.c.sender_fp)
+
+
+_CAME_FROM: Final = Statement(_came_from)

@@ -4,7 +4,7 @@ In the loop's own thread; a change is rung after its commit. Another process's c
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -29,7 +29,8 @@ class Waiting:
             if not self._events[case_id]:
                 del self._events[case_id]
 
-    def ring(self, case_id: str) -> None:
-        """Wake those who wait for this case; call it in the loop's thread."""
-        for event in self._events.get(case_id, ()):
-            event.set()
+    def ring(self, case_ids: Iterable[str]) -> None:
+        """Wake those who wait for these cases; call it in the loop's thread."""
+        for case_id in case_ids:
+            for event in self._events.get(case_id, ()):
+                event.set()

@@ -17,7 +17,7 @@ import trio
 from engine.clock import Clock
 from engine.errors import CommitUnknown, StoreUnavailable
 from engine.events import record
-from engine.smpp.pdu import Status
+from engine.smpp.pdu import DataSm, DeliverSm, Status
 from engine.store.doorway import Store
 from engine.store.transaction import Tx
 from engine.transit import queue
@@ -38,7 +38,8 @@ from engine.transit.receipting import (
     quarantine,
 )
 from engine.transit.reconciling import reconcile
-from engine.transit.replying import Joining, ReceivedPart, acknowledged, receive, set_aside
+from engine.transit.redelivery import ReceivedPart
+from engine.transit.replying import Delivery, Joining, acknowledged, receive_all, set_aside
 from engine.transit.settling import Tally
 
 T = TypeVar("T")
@@ -62,6 +63,7 @@ class Arrival(NamedTuple):
     raw: bytes
     row_id: str
     at: float
+    pdu: DeliverSm | DataSm | None = None  # of a part
 
 
 @dataclass(slots=True)
@@ -217,12 +219,11 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
         orphans = len(lost)
     if tallies:
         bells += desk.books.write(tx, list(tallies.values()), now)
-    waiting = 0
-    for arrival in batch.arrivals:
-        if arrival.part is not None:
-            rung, what = receive(tx, arrival.part, desk.joining, now)
-            bells += rung
-            waiting += what == "waiting"
+    delivered_by_handsets: list[Delivery] = [
+        (one.part, one.pdu) for one in batch.arrivals if one.part is not None and one.pdu is not None
+    ]
+    rung, waiting = receive_all(tx, rules.name, delivered_by_handsets, desk.joining, now)
+    bells += rung
     queued = [
         QueueKey(tally.lane, tally.route, tally.application_id) for tally in tallies.values() if tally.state == "queued"
     ]

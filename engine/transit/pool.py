@@ -15,6 +15,7 @@ from engine.settings import Settings
 from engine.settings_operators import Account as AccountSettings
 from engine.settings_operators import Bind as BindSettings
 from engine.smpp.bind import Bind, BindStatus
+from engine.smpp.pdu import DataSm, DeliverSm
 from engine.smpp.receipts import IdStyle
 from engine.smpp.reconnect import ConnectLimiter
 from engine.smpp.text import Alphabet, Concatenation
@@ -108,7 +109,7 @@ class Surroundings:
     classes: Classes
     run: str
     compose: Callable[[Claimable], str]
-    on_reply: Callable[..., Bells]
+    on_replies: Callable[..., Bells]
     ring_webhooks: Callable[[Bells], None]
     watch: Watch
     sent: Callable[[str, Sequence[InFlight], int], None]  # account, tokens, instant
@@ -143,7 +144,7 @@ class Pool:
         around = self.around
         self._began = around.clock.now()
         self.health = Health(around.router, around.clock.monotonic, around.backlog.ring_all)
-        self.joining = Joining(self._join, around.on_reply, self._session_ended)
+        self.joining = Joining(self._join, self._whole, around.on_replies, self._session_ended)
         self.canceling = Canceling(around.store, self._cancelling_lines)
         for account in around.settings.accounts:
             self._quirks[account.name] = Quirks()
@@ -368,6 +369,9 @@ class Pool:
 
     def _join(self, account: str, parts: Sequence[tuple[str, str]], complete: bool) -> JoinedReply:
         return self._readers[account].join(parts, complete)
+
+    def _whole(self, account: str, pdu: DeliverSm | DataSm) -> JoinedReply:
+        return self._readers[account].whole(pdu)
 
     def _session_ended(self, session: str) -> int | None:
         lines = [slot.line for slot in self._slots.values()]

@@ -16,7 +16,8 @@ from engine.smpp.receipts import IdStyle, read_receipt, receipt_keys
 from engine.smpp.text import Alphabet, concat_of, join, read_part
 from engine.transit.intake import Arrival
 from engine.transit.receipting import ReceivedReceipt
-from engine.transit.replying import JoinedReply, ReceivedPart
+from engine.transit.redelivery import ReceivedPart
+from engine.transit.replying import JoinedReply
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,9 @@ class Reader:
         else:
             part = self._part(pdu, delivered.raw, row_id, session)
         return Arrival(
-            delivered.sequence, delivered.command_id, session, kept, part, delivered.raw, row_id, self.clock.monotonic()
-        )
+            delivered.sequence, delivered.command_id, session, kept, part, delivered.raw, row_id,
+            self.clock.monotonic(), None if part is None else pdu,
+        )  # fmt: skip
 
     def _source(self, pdu: DeliverSm | DataSm) -> str:
         return canonical_source(
@@ -91,13 +93,21 @@ class Reader:
             _header, pdu = decode(self.keyring.unseal(sealed, row_id))
             assert isinstance(pdu, DeliverSm | DataSm)
             pdus.append(pdu)
-        concat = concat_of(pdus[0])
+        return self._joined(pdus, complete=complete)
+
+    def whole(self, pdu: DeliverSm | DataSm) -> JoinedReply:
+        """Read a reply that one PDU holds."""
+        return self._joined([pdu], complete=True)
+
+    def _joined(self, pdus: Sequence[DeliverSm | DataSm], *, complete: bool) -> JoinedReply:
+        first = pdus[0]
+        read = [read_part(pdu) for pdu in pdus]
+        concat = read[0][1]
         joined = join(
-            [read_part(pdu)[0] for pdu in pdus],
+            [part for part, _ in read],
             total=1 if concat is None else concat.total,
             default=self.default_alphabet,
         )
-        first = pdus[0]
         state = "whole" if complete else "incomplete"
         if "binary" in joined.flags or not joined.text:
             state = "binary"  # nothing that a person wrote: no conversation answers it (E22)

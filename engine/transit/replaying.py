@@ -16,7 +16,8 @@ from engine.store.transaction import Tx
 from engine.transit.intake import Arrival, Batch, Desk, TakenIn, take_in
 from engine.transit.parking import ParkedDelivery, parked, replayed
 from engine.transit.reading import Reader
-from engine.transit.replying import NO_SESSION, acknowledged
+from engine.transit.redelivery import NO_SESSION
+from engine.transit.replying import acknowledged
 
 
 class Replayed(NamedTuple):

@@ -1,45 +1,27 @@
 """Store functions for what handsets send: stored once, parts joined across binds and restarts, then handed to a case.
 
-A redelivery is told from a repetition by the earlier one's acknowledgement, its session's end, or the SMSC's id.
-Intake and the duty that gives up on missing parts are the callers; matching and stepping belong to `engine.cases`.
+Texts of one part are taken together, one statement for all; parts of longer ones each by itself. Intake and the duty
+that gives up on missing parts are the callers; matching and stepping belong to `engine.cases`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, func, literal_column, select
 
+from engine.smpp.pdu import DataSm, DeliverSm
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Reply, ReplyPart
 from engine.store.transaction import Tx, is_of_database
 from engine.transit.books import Bells
 from engine.transit.parking import park
+from engine.transit.redelivery import ReceivedPart, redelivered
 
-_REDELIVERED_WITHIN_US: Final = 86_400 * 1_000_000
-_SESSION_GRACE_US: Final = 60 * 1_000_000
-_NOTED_WITHIN_US: Final = 10 * 1_000_000  # a response may be noted a little after its session's end
-_RESENT_WITHIN_US: Final = 3_600 * 1_000_000  # after a session's end, an SMSC sends again what it thinks lost
 _REUSED_AFTER_US: Final = 120 * 1_000_000  # another part under the same number: a new message with an old reference
 GIVE_UP_MOST: Final = 50  # a savepoint each
-NO_SESSION: Final = ""  # of a part that came by a replay
-
-
-class ReceivedPart(NamedTuple):
-    """One deliver_sm of a handset, in the order of `reply_part`'s columns; `sealed` is the raw PDU."""
-
-    id: str
-    account: str
-    bind: str
-    session: str
-    digest: str
-    join_key: str
-    total: int
-    part: int
-    sealed: str
-    smsc_id: str | None
-    received_at: int
 
 
 class JoinedReply(NamedTuple):
@@ -56,31 +38,78 @@ class JoinedReply(NamedTuple):
     received_at: int
 
 
+class ReplyRow(NamedTuple):
+    """A reply's row, in the order of the table's columns."""
+
+    id: str
+    application_id: str | None
+    case_id: str | None
+    account: str
+    source: str
+    source_raw: str
+    source_fp: str
+    our_number: str
+    sealed: str
+    state: str
+    choice: str
+    flags: str
+    received_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """How parts become a reply: `join` opens the sealed PDUs of one reply, `on_reply` stores it with what it causes.
-
-    `session_ended` tells when a session of ours ended, None if it still stands.
+    """How parts become replies: `join` opens the sealed PDUs of one, `whole` reads one that a PDU holds alone, and
+    `on_replies` stores them, in order, with what they cause. `session_ended` tells when a session of ours ended, None
+    if it still stands.
     """
 
     join: Callable[
         [str, Sequence[tuple[str, str]], bool], JoinedReply
     ]  # account, (row id, sealed) of each part, whole?
-    on_reply: Callable[[Tx, JoinedReply, int], Bells]
+    whole: Callable[[str, DeliverSm | DataSm], JoinedReply]
+    on_replies: Callable[[Tx, Sequence[JoinedReply], int], Bells]
     session_ended: Callable[[str], int | None]
 
 
+Delivery = tuple[ReceivedPart, DeliverSm | DataSm]
+
+
+def receive_all(tx: Tx, account: str, deliveries: Sequence[Delivery], joining: Joining, now: int) -> tuple[Bells, int]:
+    """Store what one account delivered, in order; return the webhook bells, and how many parts wait for others."""
+    bells: Bells = []
+    waiting = 0
+    for is_whole, some in groupby(deliveries, lambda one: one[0].total == 1):
+        if is_whole:
+            bells += _receive_whole(tx, account, list(some), joining, now)
+            continue
+        for part, _pdu in some:
+            rung, what = receive(tx, part, joining, now)
+            bells += rung
+            waiting += what == "waiting"
+    return bells, waiting
+
+
+def _receive_whole(tx: Tx, account: str, deliveries: Sequence[Delivery], joining: Joining, now: int) -> Bells:
+    known = redelivered(tx, account, [part for part, _ in deliveries], joining.session_ended, now)
+    rows: list[tuple[Any, ...]] = []
+    replies: list[JoinedReply] = []
+    for part, pdu in deliveries:
+        if part.id not in known:
+            reply = joining.whole(account, pdu)._replace(received_at=part.received_at)
+            replies.append(reply)
+            rows.append((*part, reply.id))
+    tx.batch(_INSERT_WHOLE, rows)
+    return joining.on_replies(tx, replies, now) if replies else []
+
+
 def receive(tx: Tx, part: ReceivedPart, joining: Joining, now: int) -> tuple[Bells, str]:
-    """Store one part; if it completes a reply, join it and hand it on.
+    """Store one part of several; if it completes a reply, join it and hand it on.
 
     Returns the webhook bells and what the part was: `redelivery`, `duplicate`, `conflict`, `waiting` or `joined`.
     """
-    if _is_redelivery(tx, part, joining.session_ended, now):
+    if redelivered(tx, part.account, [part], joining.session_ended, now):
         return [], "redelivery"
     own = _Waiting(part.id, part.part, part.sealed, part.digest, part.received_at)
-    if part.total == 1:
-        tx.batch(_INSERT, [part])
-        return _join(tx, part.account, [own], joining, now, complete=True), "joined"
     bells: Bells = []
     waiting = _open_parts(tx, part.account, part.join_key)
     same = [one for one in waiting if one.part == part.part]
@@ -151,9 +180,9 @@ def set_aside(tx: Tx, account: str, join_key: str, error: str, now: int) -> None
     tx.batch(_REMOVE, [(row[0],) for row in rows])
 
 
-def put_reply(tx: Tx, reply: Mapping[str, Any]) -> None:
-    """Insert a reply's row; `reply` names every column."""
-    tx.batch(_INSERT_REPLY, [tuple(reply[name] for name in column_kinds(Reply))])
+def put_replies(tx: Tx, replies: Sequence[ReplyRow]) -> None:
+    """Insert replies."""
+    tx.batch(_INSERT_REPLY, replies)
 
 
 class _Waiting(NamedTuple):
@@ -166,28 +195,6 @@ class _Waiting(NamedTuple):
     received_at: int
 
 
-def _is_redelivery(tx: Tx, part: ReceivedPart, session_ended: Callable[[str], int | None], now: int) -> bool:
-    earlier = tx.all(_EQUAL, account=part.account, digest=part.digest, since=now - _REDELIVERED_WITHIN_US)
-    cut_off = part.session != NO_SESSION and session_ended(part.session) is not None  # the SMSC sends it once more
-    for row_id, session, acknowledged_at, smsc_id in earlier:
-        ended = session_ended(session) if session not in {part.session, NO_SESSION} else None
-        if (
-            row_id == part.id  # it was committed after all, and nobody could tell
-            or (cut_off and row_id > part.id)  # its redelivery was faster
-            or not acknowledged_at
-            or (part.smsc_id is not None and part.smsc_id == smsc_id)
-            or (
-                ended is not None
-                and -_NOTED_WITHIN_US <= ended - acknowledged_at <= _SESSION_GRACE_US
-                and now - ended <= _RESENT_WITHIN_US
-            )
-        ):
-            # It is this delivery's response that counts from now on.
-            tx.batch(_TAKE_OVER, [(row_id, part.session)])
-            return True
-    return False
-
-
 def _open_parts(tx: Tx, account: str, join_key: str) -> list[_Waiting]:
     rows = tx.all(_SIBLINGS, account=account, join_key=join_key)
     return [_Waiting(row[0], int(row[1]), row[2], row[3], int(row[4])) for row in rows]
@@ -196,14 +203,16 @@ def _open_parts(tx: Tx, account: str, join_key: str) -> list[_Waiting]:
 def _join(tx: Tx, account: str, parts: Sequence[_Waiting], joining: Joining, now: int, *, complete: bool) -> Bells:
     reply = joining.join(account, [(one.id, one.sealed) for one in parts], complete)
     tx.batch(_CLOSE, [(one.id, reply.id) for one in parts])
-    return joining.on_reply(tx, reply._replace(received_at=min(one.received_at for one in parts)), now)
+    return joining.on_replies(tx, [reply._replace(received_at=min(one.received_at for one in parts))], now)
 
 
 # Statements.
 
 _part: Any = ReplyPart.__table__  # type: ignore[attr-defined]
 _INSERT: Final = insert_new(ReplyPart, column_kinds(ReplyPart, *ReceivedPart._fields))
+_INSERT_WHOLE: Final = insert_new(ReplyPart, column_kinds(ReplyPart, *ReceivedPart._fields, "reply_id"))
 _INSERT_REPLY: Final = insert(Reply, column_kinds(Reply))
+assert ReplyRow._fields == tuple(column_kinds(Reply))
 _open: Any = _part.c.reply_id.is_(None)
 
 
@@ -218,11 +227,6 @@ def _build_acknowledge(dialect: Dialect) -> Any:
         )
         .values(acknowledged=given.c.at)
     )
-
-
-def _build_take_over(dialect: Dialect) -> Any:
-    given = dialect.given(id=str, session=str)
-    return _part.update().where(_part.c.id == given.c.id).values(session=given.c.session, acknowledged=0)
 
 
 def _build_close(dialect: Dialect) -> Any:
@@ -243,16 +247,8 @@ _pair: Any = func.substr(_part.c.join_key, literal_column("1"), literal_column("
 _age: Any = func.min(_part.c.received_at)
 
 _ACKNOWLEDGE: Final = Statement(_build_acknowledge)
-_TAKE_OVER: Final = Statement(_build_take_over)
 _REMOVE: Final = Statement(_build_remove)
 _CLOSE: Final = Statement(_build_close)
-_EQUAL: Final = Statement(
-    lambda _: select(_part.c.id, _part.c.session, _part.c.acknowledged, _part.c.smsc_id).where(
-        _part.c.account == bindparam("account"),
-        _part.c.digest == bindparam("digest"),
-        _part.c.received_at >= bindparam("since", type_=BigInteger()),
-    )
-)
 _SIBLINGS: Final = Statement(
     lambda dialect: dialect.locked(
         select(_part.c.id, _part.c.part, _part.c.sealed, _part.c.digest, _part.c.received_at)

@@ -228,13 +228,14 @@ def picky(pair: Rig, word: str) -> Any:
     whole = intake.desk
     joining = whole.joining
 
-    def on_reply(tx: Tx, reply: Any, now: int) -> Any:
-        bells = joining.on_reply(tx, reply, now)
-        if word in reply.text:
-            raise ZeroDivisionError(reply.text)
+    def on_replies(tx: Tx, replies: Any, now: int) -> Any:
+        bells = joining.on_replies(tx, replies, now)
+        for reply in replies:
+            if word in reply.text:
+                raise ZeroDivisionError(reply.text)
         return bells
 
-    intake.desk = replace(whole, joining=replace(joining, on_reply=on_reply))
+    intake.desk = replace(whole, joining=replace(joining, on_replies=on_replies))
 
     def mend() -> None:
         intake.desk = whole
