@@ -138,6 +138,9 @@ def normalise(entry: str, alphabet: str, length: int) -> str | None:
     """
     if len(entry) > _LONGEST_ENTRY:
         return None
+    if alphabet == "crockford" and entry.isascii() and entry.isalnum():  # what storms of codes are made of
+        written = entry.upper().translate(_LOOK_ALIKE_ORDS)
+        return written if len(written) == length and _CROCKFORD_SET.issuperset(written) else None
     symbols = [_symbol(character, alphabet) for character in entry if not _is_filler(character)]
     if len(symbols) != length or None in symbols:
         return None
@@ -208,6 +211,8 @@ def _symbol(character: str, alphabet: str) -> str | None:
 
 
 _LOOK_ALIKES: Final = {"O": "0", "I": "1", "L": "1"}
+_LOOK_ALIKE_ORDS: Final = str.maketrans(_LOOK_ALIKES)
+_CROCKFORD_SET: Final = frozenset(CROCKFORD)
 
 _VOICES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
     "fr": (("zéro", "un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf"), "comme"),

@@ -105,6 +105,9 @@ EVENT_TYPES: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
 }
 
 
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 class NewEvent(NamedTuple):
     """An event to record; `data` is its JSON payload, whose fields the table lists."""
 
@@ -122,7 +125,7 @@ def event_data(event_type: str, **fields: Any) -> str:
         raise NotAllowed(f"no such event type: {event_type}")
     if stray := fields.keys() - listed[1].keys():
         raise NotAllowed(f"{event_type} has no field {', '.join(sorted(stray))}")
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+    return _encoded(fields)
 
 
 def record(tx: Tx, events: Sequence[NewEvent], new_id: Callable[[str], str], now: int) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -73,11 +73,11 @@ class Unknown:
 
     def at(self, now: int) -> Self:
         """Return the count as it stands now."""
-        return replace(self, since=now, count=0) if now - self.since >= SPAN_US else self
+        return type(self)(now) if now - self.since >= SPAN_US else self
 
     def more(self) -> Self:
         """Return it with one more."""
-        return replace(self, count=self.count + 1)
+        return type(self)(self.since, self.count + 1)
 
 
 def may_guess(sender: Unknown, number: Unknown, *, claimed: bool) -> bool:

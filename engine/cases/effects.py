@@ -180,4 +180,7 @@ class Effects:
 
 def kept(value: Any) -> str:
     """Return a JSON value as rows keep it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return _encoded(value)
+
+
+_encoded: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -61,7 +61,7 @@ class ReverseReplies:
         """Take, in order, the replies that hold the code of exactly one case. The others change nothing, but that codes
         which nobody waits for are counted if `counting`: if nobody else is to be asked about the replies (S14).
         """
-        read = [self._read(sent) for sent in replies]
+        read = self._read(replies)
         keyring = self.reverses.keyring
         index_of = {code: keyring.index("reverse", code) for one in read for code in one.codes}
         if not index_of:
@@ -85,7 +85,7 @@ class ReverseReplies:
 
     def unknown(self, tx: Tx, sent: Sent, now: int) -> None:
         """Count a reply that nobody claimed, if it reads like a code which nobody waits for (S14)."""
-        read = self._read(sent)
+        [read] = self._read([sent])
         if read.codes:
             guesses = _Guesses(tx, now, {read.sender, read.number})
             guesses.count(read)
@@ -101,14 +101,21 @@ class ReverseReplies:
         events = steps.heard(row.case_id, came, reply.source, source_fp)
         return Taken(Claimed(row.application_id, row.case_id, "reverse_code_equal"), events)
 
-    def _read(self, sent: Sent) -> _Read:
-        number_fp = self.reverses.keyring.fingerprint("phone", sent.reply.our_number)
-        return _Read(
-            sent,
-            _codes(sent.reply.text),
-            Budget(_EVERYBODY, WORKFLOW, sent.source_fp, "*unknown_from"),
-            Budget(_EVERYBODY, WORKFLOW, number_fp, "*unknown_to"),
-        )
+    def _read(self, replies: Sequence[Sent]) -> list[_Read]:
+        keyring = self.reverses.keyring
+        numbers = {
+            ours: Budget(_EVERYBODY, WORKFLOW, keyring.fingerprint("phone", ours), "*unknown_to")
+            for ours in {sent.reply.our_number for sent in replies}
+        }
+        return [
+            _Read(
+                sent,
+                _codes(sent.reply.text),
+                Budget(_EVERYBODY, WORKFLOW, sent.source_fp, "*unknown_from"),
+                numbers[sent.reply.our_number],
+            )
+            for sent in replies
+        ]
 
 
 @dataclass(slots=True)

@@ -122,6 +122,11 @@ def join(parts: Sequence[MoPart], *, total: int = 1, default: Alphabet = Alphabe
     port-addressed part has no text (row E22).
     """
     flags: dict[str, None] = {}
+    text: list[str] = []
+    if total == len(parts) == 1 and parts[0].sequence == 1:
+        flags.update(dict.fromkeys(parts[0].flags))
+        is_binary = _decode_run([parts[0]], default, text, flags)
+        return JoinedText("" if is_binary else text[0], tuple(flags))
     kept: dict[int, MoPart] = {}
     for part in parts:
         flags.update(dict.fromkeys(part.flags))
@@ -132,7 +137,6 @@ def join(parts: Sequence[MoPart], *, total: int = 1, default: Alphabet = Alphabe
     if missing:
         flags["incomplete"] = None
 
-    text: list[str] = []
     binary = False
     run: list[MoPart] = []
     for part in sorted(kept.values()):
