@@ -118,16 +118,18 @@ def _play(
             time.sleep(_SETTLE_S)
             pause_s = max(_LEAST_PAUSE_S, codes / per_s / phases / _PAUSE_SHARE) if keep else 0.0
             with beside(Site(running.port, control, installation.key)):
-                sent, spans = _send(running.port, installation.key, codes, per_s, phases, pause_s)
+                sent, spans = send_codes(running.port, installation.key, codes, per_s, phases, pause_s)
             time.sleep(_SETTLE_S)
         seen = json.loads(output.read_text())
-    return _figures(sent, seen, spans if keep else [])
+    return figures_of(sent, seen, spans if keep else [])
 
 
-def _send(
-    port: int, key: str, codes: int, per_s: float, phases: int, pause_s: float
+def send_codes(
+    port: int, key: str, codes: int, per_s: float, phases: int = 1, pause_s: float = 0.0, first: int = 0
 ) -> tuple[dict[str, float], list[tuple[float, float, float]]]:
-    """Send every code at its instant; return the instants, and of each phase: pause, codes' begin, end."""
+    """Send every code at its instant, to numbers from `first` on; return the instants, and of each phase: pause, codes'
+    begin, end.
+    """
     dice = random.Random(SEED)
     mine = local()
     sent: dict[str, float] = {}
@@ -139,7 +141,7 @@ def _send(
         sent[number] = perf_counter()
         mine.caller.call(request)
 
-    requests = _requests(key, codes)
+    requests = _requests(key, first, codes)
     with ThreadPoolExecutor(_CALLERS) as callers:
         calls = []
         for phase in range(phases):
@@ -156,8 +158,8 @@ def _send(
     return sent, spans
 
 
-def _requests(key: str, codes: int) -> Iterator[tuple[str, bytes]]:
-    for number in range(codes):
+def _requests(key: str, first: int, codes: int) -> Iterator[tuple[str, bytes]]:
+    for number in range(first, first + codes):
         to = f"{CODE_PREFIX}{number:03}"
         body: dict[str, Any] = {"to": f"+{to}"}
         if number % 2:
@@ -167,7 +169,8 @@ def _requests(key: str, codes: int) -> Iterator[tuple[str, bytes]]:
             yield to, post("/v1/verifications", key, body)
 
 
-def _figures(sent: dict[str, float], seen: dict[str, Any], spans: list[tuple[float, float, float]]) -> Latencies:
+def figures_of(sent: dict[str, float], seen: dict[str, Any], spans: list[tuple[float, float, float]]) -> Latencies:
+    """Return how long the codes took that were sent at these instants, by what the probe has seen."""
     read, written = seen["read"], seen["written"]
     missing = sent.keys() - written.keys()
     assert not missing, f"{len(missing)} of {len(sent)} codes never left"

@@ -196,7 +196,7 @@ async def open_core(
         profiles,
         [OurNumber(one.address, one.application, next(iter(one.keywords), "")) for one in settings.numbers],
         lambda case_ids: token.run_sync_soon(waiting.ring, case_ids),
-        lambda state: metrics.reverse_verifications.labels(state).inc(),
+        lambda state, count: metrics.reverse_verifications.labels(state).inc(count),
     )
     consent = Consent(clock, keyring, frozenset(settings.consent.stop_all_stops_codes))
     leads = Leads(

@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 import tomllib
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +26,10 @@ from engine.private_files import read_private, replace_private, write_private
 
 KEY_OCTETS: Final = 32
 _NONCE_OCTETS: Final = 12  # random 96-bit nonces: rotate the sealing key well before 2^32 values (NIST SP 800-38D)
+_NONCES_DRAWN: Final = 128
 _FINGERPRINT_CHARACTERS: Final = 32
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+_BLOCK_OCTETS: Final = 64  # of SHA-256; keys are shorter
 _HEADER: Final = """\
 # The keys of one Sceau installation. Without them its codes, sealed texts and fingerprints mean nothing.
 # Keep a copy apart from the database's backups; mode 0600; never in version control.
@@ -54,10 +58,15 @@ class KeyRing:
     commitment_key: bytes = field(repr=False)
     entropy: Entropy = field(default=secrets.token_bytes, repr=False, compare=False)
     _ciphers: Mapping[str, AESGCM] = field(init=False, repr=False, compare=False)
+    _fingerprints: "_Mac" = field(init=False, repr=False, compare=False)
+    _indices: "_Mac" = field(init=False, repr=False, compare=False)
+    _nonces: deque[bytes] = field(default_factory=deque, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         ciphers = {kid: AESGCM(key) for kid, key in self.sealing_keys.items()}
         object.__setattr__(self, "_ciphers", ciphers)
+        object.__setattr__(self, "_fingerprints", _Mac(self.fingerprint_key))
+        object.__setattr__(self, "_indices", _Mac(self.index_key))
 
     @classmethod
     def generate(cls, entropy: Entropy = secrets.token_bytes) -> Self:
@@ -164,7 +173,7 @@ class KeyRing:
 
         `kind` is a word of ours (`phone`, `body`), so that a number and a text of the same characters differ.
         """
-        return _keyed(self.fingerprint_key, kind, value)
+        return self._fingerprints.of(kind, value)
 
     def digest(self, octets: bytes) -> str:
         """Return 32 hex digits that prove what was sent, for who has the key; faster than `fingerprint`."""
@@ -172,11 +181,11 @@ class KeyRing:
 
     def index(self, kind: str, value: str) -> str:
         """Return 32 hex digits under the index key, for the one secret that is looked up: reverse codes."""
-        return _keyed(self.index_key, kind, value)
+        return self._indices.of(kind, value)
 
     def seal(self, plain: bytes, row: str) -> str:
         """Return `kid.nonce.ciphertext` (base64url), AES-GCM bound to the row's id."""
-        nonce = self.entropy(_NONCE_OCTETS)
+        nonce = self._nonce()
         sealed = self._ciphers[self.current_sealing].encrypt(nonce, plain, row.encode())
         return f"{self.current_sealing}.{_to_text(nonce)}.{_to_text(sealed)}"
 
@@ -191,6 +200,16 @@ class KeyRing:
             return cipher.decrypt(_from_text(nonce), _from_text(ciphertext), row.encode())
         except (InvalidTag, ValueError):
             raise Tampered("a sealed value was altered or belongs to another row") from None
+
+    def _nonce(self) -> bytes:
+        # Drawn in stock: each call to the system lets go of the interpreter lock, and must win it back. Taking one out
+        # is a single step, so that two threads never get the same.
+        while True:
+            try:
+                return self._nonces.popleft()
+            except IndexError:
+                drawn = self.entropy(_NONCES_DRAWN * _NONCE_OCTETS)
+                self._nonces.extend(drawn[at : at + _NONCE_OCTETS] for at in range(0, len(drawn), _NONCE_OCTETS))
 
     def _text(self) -> str:
         lines = [_HEADER]
@@ -251,9 +270,24 @@ class _Reader:
         return SettingsError(f"the key ring {self.path}: {'.'.join(names)} {what}")
 
 
-def _keyed(key: bytes, kind: str, value: str) -> str:
-    message = f"{kind}\0{value}".encode("utf-8", "surrogatepass")
-    return hmac.digest(key, message, "sha256").hex()[:_FINGERPRINT_CHARACTERS]
+class _Mac:
+    """HMAC-SHA256 under one key, whose two beginnings are hashed beforehand: half the time of `hmac.digest`, which also
+    lets go of the interpreter lock for each value.
+    """
+
+    __slots__ = ("_inner", "_outer")
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(_BLOCK_OCTETS, b"\0")
+        self._inner = hashlib.sha256(bytes(octet ^ 0x36 for octet in block))
+        self._outer = hashlib.sha256(bytes(octet ^ 0x5C for octet in block))
+
+    def of(self, kind: str, value: str) -> str:
+        """Return the first half of a value's code, in hex."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(f"{kind}\0{value}".encode("utf-8", "surrogatepass"))
+        outer.update(inner.digest())
+        return outer.hexdigest()[:_FINGERPRINT_CHARACTERS]
 
 
 def _new_kid(entropy: Entropy) -> str:
@@ -272,7 +306,7 @@ def key_id(public: Ed25519PublicKey) -> str:
 
 
 def _to_text(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+    return binascii.b2a_base64(octets, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
 
 
 def _from_text(text: str) -> bytes:

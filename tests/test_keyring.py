@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import random
 from pathlib import Path
 
@@ -95,6 +96,17 @@ def test_all_keys_of_a_ring_differ() -> None:
     keys = [*RING.code_keys.values(), *RING.sealing_keys.values(), RING.fingerprint_key, RING.index_key]
     assert len(set(keys)) == len(keys)
     assert {len(key) for key in keys} == {KEY_OCTETS}
+
+
+def test_fingerprints_and_indices_are_hmac_sha256_as_rows_have_them() -> None:
+    for key, made in ((RING.fingerprint_key, RING.fingerprint), (RING.index_key, RING.index)):
+        for value in ("", "+33612345678", "é" * 500):
+            assert made("phone", value) == hmac.digest(key, b"phone\0" + value.encode(), "sha256").hex()[:32]
+
+
+def test_a_nonce_never_seals_twice() -> None:
+    sealed = [RING.seal(b"", "row").split(".")[1] for _ in range(1_000)]
+    assert len(set(sealed)) == len(sealed)
 
 
 def test_a_fingerprint_is_a_keyed_digest_of_kind_and_value() -> None:

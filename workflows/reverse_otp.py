@@ -109,10 +109,10 @@ def heard(case: ReverseCase, event: Heard, now: int) -> Moved:
     if not event.same:
         return _stranger(case, event, now)
     assurance = Assurance.TRUSTED if event.trusted else Assurance.UNAUTHENTICATED
-    came = replace(case, sender=event.sender, assurance=assurance, received_at=now)
+    came: dict[str, Any] = {"sender": event.sender, "assurance": assurance, "received_at": now}
     if not case.confirm:
-        return _approved(came, now)
-    received = replace(came, state=State.RECEIVED)
+        return _approved(case, now, **came)
+    received = replace(case, state=State.RECEIVED, **came)
     return Step(received, (_told(received, "received"),))
 
 
@@ -202,8 +202,8 @@ _OVER: Final[Mapping[State, tuple[str, int]]] = {
 }
 
 
-def _approved(case: ReverseCase, now: int) -> Moved:
-    over = replace(case, state=State.APPROVED, final_at=now)
+def _approved(case: ReverseCase, now: int, **came: Any) -> Moved:
+    over = replace(case, state=State.APPROVED, final_at=now, **came)
     return Step(over, (_told(over, "approved"), Finish(State.APPROVED)))
 
 

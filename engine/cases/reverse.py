@@ -90,7 +90,7 @@ class Reverses:
     profiles: Profiles
     numbers: Sequence[OurNumber]
     ring: Callable[[Sequence[str]], None] = lambda _case_ids: None
-    ended: Callable[[str], None] = lambda _state: None
+    ended: Callable[[str, int], None] = lambda _state, _count: None
 
     # Calls.
 
@@ -206,7 +206,7 @@ class Reverses:
         wakes.bells += record(tx, events, self.clock.new_id, now)
         tx.tell(partial(self.ring, (held.row.id,)))
         if is_over(step.case) and not over:
-            tx.tell(partial(self.ended, step.case.state))
+            tx.tell(partial(self.ended, step.case.state, 1))
         return held
 
     def _load(self, tx: Tx, application_id: str, case_id: str, *, lock: bool = True) -> Held | None:

@@ -6,6 +6,7 @@ caller; `reverse` steps single cases for calls and timers.
 """
 
 import json
+from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,6 +36,7 @@ class ReverseSteps:
     _senders: list[tuple[str, str]] = field(default_factory=list)
     _audits: list[AuditRow] = field(default_factory=list)
     _over: list[str] = field(default_factory=list)
+    _ended: Counter[str] = field(default_factory=Counter)
 
     def load(self, case_ids: Collection[str]) -> None:
         """Load cases, locked until commit."""
@@ -74,7 +76,7 @@ class ReverseSteps:
                 case _:
                     row = self.reverses.effects.note(self.tx, row, effect, self.now, events, _ENGINE)
         if is_over(decided.case) and not is_over(held.case):
-            self.tx.tell(partial(self.reverses.ended, decided.case.state))
+            self._ended[decided.case.state] += 1
         self._held[case_id] = held._replace(row=row, case=decided.case)
         return events
 
@@ -91,3 +93,5 @@ class ReverseSteps:
         caseload.put_audits(self.tx, self._audits)
         reverse_rows.came_from(self.tx, self._senders)
         self.tx.tell(partial(self.reverses.ring, tuple(self._was)))
+        for state, count in self._ended.items():
+            self.tx.tell(partial(self.reverses.ended, state, count))

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 import trio
@@ -46,6 +47,7 @@ T = TypeVar("T")
 _A_TICK_S: Final = 0.001
 
 BATCH: Final = 200
+REPLIES: Final = 64  # one costs several times what a receipt does, and a code behind them waits for all
 GATHER_UNDER: Final = 50
 GATHER_S: Final = 0.001
 _RETRY_S: Final = 0.25
@@ -158,13 +160,14 @@ class Inbox:
         self.bell.ring()
 
     def take(self) -> Batch:
-        """Return up to `BATCH` entries of each kind; rings again for the rest."""
+        """Return up to `BATCH` entries of each kind, of replies `REPLIES`; rings again for the rest."""
         whole = self._batch
         taken, rest = Batch(), Batch()
         for name in Batch.__slots__:
             entries = getattr(whole, name)
-            setattr(taken, name, entries[:BATCH])
-            setattr(rest, name, entries[BATCH:])
+            most = _most(entries) if name == "arrivals" else BATCH
+            setattr(taken, name, entries[:most])
+            setattr(rest, name, entries[most:])
         self._batch = rest
         if len(self._batch):
             self.bell.ring()
@@ -172,6 +175,11 @@ class Inbox:
 
     def __len__(self) -> int:
         return len(self._batch)
+
+
+def _most(arrivals: Sequence[Arrival]) -> int:
+    replies = (place for place, one in enumerate(arrivals[:BATCH]) if one.part is not None)
+    return next(islice(replies, REPLIES, None), BATCH)
 
 
 # Store functions.
