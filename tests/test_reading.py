@@ -118,7 +118,7 @@ def test_nothing_that_a_peer_can_send_raises_and_every_reply_opens_again(
             assert "\0" not in str(text)
             str(text).encode()  # no lone surrogates
     if arrival.part is not None:
-        joined = by.join([(arrival.part.id, arrival.part.sealed)], True)
+        joined = by.join([(arrival.part.id, arrival.part.sealed)], arrival.part.received_at, True)
         assert "\0" not in joined.source_raw + joined.our_number + joined.flags
         joined.text.encode("utf-8", "replace")
         assert 1 <= arrival.part.part <= max(1, arrival.part.total)

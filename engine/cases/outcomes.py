@@ -5,7 +5,7 @@ Values only; `verifications` makes them, routes turn the code into an HTTP statu
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from engine.clock import to_rfc3339
 from engine.transit.backlog import QueueKey
@@ -44,9 +44,10 @@ class Wakes:
 
 def public(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return facts as the API shows them: instants (`…_at`, `…_until`) in RFC 3339, everything else as it is."""
-    return {name: _shown(name, value) for name, value in facts.items()}
+    return {
+        name: (to_rfc3339(value) if value else None) if name.endswith(_INSTANTS) and isinstance(value, int) else value
+        for name, value in facts.items()
+    }
 
 
-def _shown(name: str, value: Any) -> Any:
-    is_instant = name.endswith(("_at", "_until")) and isinstance(value, int)
-    return (to_rfc3339(value) if value else None) if is_instant else value
+_INSTANTS: Final = ("_at", "_until")

@@ -13,7 +13,7 @@ from engine.cases.casebook import Budget
 from engine.cases.reverse import Reverses
 from engine.cases.reverse_stepping import ReverseSteps
 from engine.cases.signature_replying import Claimed
-from engine.codes import DIGITS, normalise
+from engine.codes import normalise
 from engine.events import NewEvent
 from engine.phones import mask
 from engine.store.transaction import Tx
@@ -157,5 +157,4 @@ def _codes(text: str) -> set[str]:
 
 
 def _reads_like_a_code(code: str) -> bool:
-    digits = sum(symbol in DIGITS for symbol in code)
-    return 0 < digits < CODE_LENGTH
+    return not code.isalpha() and not code.isdecimal()

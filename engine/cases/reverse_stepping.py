@@ -77,7 +77,7 @@ class ReverseSteps:
                     row = self.reverses.effects.note(self.tx, row, effect, self.now, events, _ENGINE)
         if is_over(decided.case) and not is_over(held.case):
             self._ended[decided.case.state] += 1
-        self._held[case_id] = held._replace(row=row, case=decided.case)
+        self._held[case_id] = Held(row, decided.case, held.sealed, held.brand, held.keyword)
         return events
 
     def write(self) -> None:

@@ -367,11 +367,11 @@ class Pool:
         self.around.ring_webhooks(taken.bells)
         self.around.taken(line.account, taken)
 
-    def _join(self, account: str, parts: Sequence[tuple[str, str]], complete: bool) -> JoinedReply:
-        return self._readers[account].join(parts, complete)
+    def _join(self, account: str, parts: Sequence[tuple[str, str]], received_at: int, complete: bool) -> JoinedReply:
+        return self._readers[account].join(parts, received_at, complete)
 
-    def _whole(self, account: str, pdu: DeliverSm | DataSm) -> JoinedReply:
-        return self._readers[account].whole(pdu)
+    def _whole(self, account: str, pdu: DeliverSm | DataSm, received_at: int) -> JoinedReply:
+        return self._readers[account].whole(pdu, received_at)
 
     def _session_ended(self, session: str) -> int | None:
         lines = [slot.line for slot in self._slots.values()]

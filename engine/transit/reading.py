@@ -86,20 +86,20 @@ class Reader:
             received_at=self.clock.now(),
         )
 
-    def join(self, parts: Sequence[tuple[str, str]], complete: bool) -> JoinedReply:
+    def join(self, parts: Sequence[tuple[str, str]], received_at: int, complete: bool) -> JoinedReply:
         """Open the sealed parts of one reply and join their octets before decoding them."""
         pdus: list[DeliverSm | DataSm] = []
         for row_id, sealed in parts:
             _header, pdu = decode(self.keyring.unseal(sealed, row_id))
             assert isinstance(pdu, DeliverSm | DataSm)
             pdus.append(pdu)
-        return self._joined(pdus, complete=complete)
+        return self._joined(pdus, received_at, complete=complete)
 
-    def whole(self, pdu: DeliverSm | DataSm) -> JoinedReply:
+    def whole(self, pdu: DeliverSm | DataSm, received_at: int) -> JoinedReply:
         """Read a reply that one PDU holds."""
-        return self._joined([pdu], complete=True)
+        return self._joined([pdu], received_at, complete=True)
 
-    def _joined(self, pdus: Sequence[DeliverSm | DataSm], *, complete: bool) -> JoinedReply:
+    def _joined(self, pdus: Sequence[DeliverSm | DataSm], received_at: int, *, complete: bool) -> JoinedReply:
         first = pdus[0]
         read = [read_part(pdu) for pdu in pdus]
         concat = read[0][1]
@@ -120,5 +120,5 @@ class Reader:
             text=joined.text,
             state=state,
             flags=",".join(joined.flags),
-            received_at=self.clock.now(),
+            received_at=received_at,
         )

@@ -64,9 +64,9 @@ class Joining:
     """
 
     join: Callable[
-        [str, Sequence[tuple[str, str]], bool], JoinedReply
-    ]  # account, (row id, sealed) of each part, whole?
-    whole: Callable[[str, DeliverSm | DataSm], JoinedReply]
+        [str, Sequence[tuple[str, str]], int, bool], JoinedReply
+    ]  # account, (row id, sealed) of each part, when the first came, whole?
+    whole: Callable[[str, DeliverSm | DataSm, int], JoinedReply]
     on_replies: Callable[[Tx, Sequence[JoinedReply], int], Bells]
     session_ended: Callable[[str], int | None]
 
@@ -95,7 +95,7 @@ def _receive_whole(tx: Tx, account: str, deliveries: Sequence[Delivery], joining
     replies: list[JoinedReply] = []
     for part, pdu in deliveries:
         if part.id not in known:
-            reply = joining.whole(account, pdu)._replace(received_at=part.received_at)
+            reply = joining.whole(account, pdu, part.received_at)
             replies.append(reply)
             rows.append((*part, reply.id))
     tx.batch(_INSERT_WHOLE, rows)
@@ -201,9 +201,10 @@ def _open_parts(tx: Tx, account: str, join_key: str) -> list[_Waiting]:
 
 
 def _join(tx: Tx, account: str, parts: Sequence[_Waiting], joining: Joining, now: int, *, complete: bool) -> Bells:
-    reply = joining.join(account, [(one.id, one.sealed) for one in parts], complete)
+    first_came = min(one.received_at for one in parts)
+    reply = joining.join(account, [(one.id, one.sealed) for one in parts], first_came, complete)
     tx.batch(_CLOSE, [(one.id, reply.id) for one in parts])
-    return joining.on_replies(tx, [reply._replace(received_at=min(one.received_at for one in parts))], now)
+    return joining.on_replies(tx, [reply], now)
 
 
 # Statements.

@@ -160,7 +160,9 @@ def _reading(part: MoPart) -> tuple[int, int, int, bool]:
 
 def _decode_run(run: list[MoPart], default: Alphabet, text: list[str], flags: dict[str, None]) -> bool:
     first = run[0]
-    header = UserDataHeader(locking=first.locking, single=first.single, ports=(0, 0) if first.ports else None)
+    header = None
+    if first.locking or first.single or first.ports:
+        header = UserDataHeader(locking=first.locking, single=first.single, ports=(0, 0) if first.ports else None)
     decoded = decode_text(b"".join([part.body for part in run]), first.data_coding, default=default, udh=header)
     text.append(decoded.text)
     flags.update(dict.fromkeys(decoded.flags))
