@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine import gauges
+from engine.cases import caseload, listening, reverse_rows
 from engine.duties import messages
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
@@ -23,6 +24,15 @@ INDEX_OF = {
     "receipts of a number": (receipting._ABOUT_NUMBER, "ix_receipt_quarantine"),
     "siblings": (replying._SIBLINGS, "ix_reply_part_open"),
     "equal": (redelivery._EQUAL, "ix_reply_part_digest"),
+    "listened to by signings": (listening._LISTENED_TO, "ix_signing_listening"),
+    "listened to by deliveries": (listening._LISTENED_TO, "ix_party_listening"),
+    "listened to by leads": (listening._LISTENED_TO, "ix_case_open"),
+    "timers of cases": (caseload._END_TIMERS, "ix_timer_case"),
+    "cases": (caseload._CASES, "sqlite_autoindex_cases"),
+    "states of cases": (caseload._STORE, "sqlite_autoindex_cases"),
+    "counts of guesses": (caseload._ALLOWANCES, "sqlite_autoindex_allowance"),
+    "reverse codes": (reverse_rows._BY_CODE, "sqlite_autoindex_reverse_code"),
+    "senders of reverse codes": (reverse_rows._CAME_FROM, "ix_reverse_case"),
     "stale parts": (replying._STALE, "ix_reply_part_open"),
 }
 

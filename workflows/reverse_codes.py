@@ -33,7 +33,7 @@ def pieces(text: str) -> Iterator[str]:
 
     Only letters and digits count; what people put between them, dashes among it, does not.
     """
-    words = ["".join(filter(str.isalnum, word)) for word in _BETWEEN.split(text)]
+    words = [word if word.isalnum() else "".join(filter(str.isalnum, word)) for word in _BETWEEN.split(text)]
     words = [word for word in words if word]
     found = 0
     for start in range(len(words)):

@@ -152,8 +152,7 @@ class _Guesses:
 
 
 def _codes(text: str) -> set[str]:
-    found = (normalise(piece, "crockford", CODE_LENGTH) for piece in pieces(text))
-    return {code for code in found if code is not None}
+    return {code for piece in pieces(text) if (code := normalise(piece, "crockford", CODE_LENGTH)) is not None}
 
 
 def _reads_like_a_code(code: str) -> bool:
