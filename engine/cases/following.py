@@ -1,78 +1,80 @@
 """Tells cases what happened without a call: their messages moved, a timer came due, a handset wrote.
 
-Store functions called by the books, by the timer duty and by intake's joining; nothing of the API comes here.
+A registry: who follows the cases of a workflow, and who is asked whether a reply is theirs. Store functions called by
+the books, by the timer duty and by intake's joining; nothing of the API comes here.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from engine.cases import casebook
 from engine.cases.casebook import CaseRow
-from engine.cases.conducting import Conductor
-from engine.cases.handover_following import HandoverFollowers
-from engine.cases.handover_replying import HandoverReplies
-from engine.cases.lead_replying import LeadReplies
-from engine.cases.opting import Opting
-from engine.cases.outcomes import Wakes
-from engine.cases.profiles import Profiles
-from engine.cases.reverse_replying import ReverseReplies
-from engine.cases.signature_following import SignatureFollowers
-from engine.cases.signature_replying import Claimed, SignatureReplies
-from engine.clock import to_rfc3339
+from engine.cases.outcomes import Claimed, Wakes
+from engine.cases.owning import OwnerOf
+from engine.clock import Clock, to_rfc3339
 from engine.duties.rounds import Done
 from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
 from engine.phones import mask
 from engine.store.transaction import Tx
-from engine.transit.books import Bells
 from engine.transit.replying import JoinedReply, put_reply
 from engine.transit.settling import Tally
-from workflows import verify
-from workflows.base import Event, Outcome, Settled, Step, TimerFired
-from workflows.handover import WORKFLOW as HANDOVER
-from workflows.lead import WORKFLOW as LEAD
-from workflows.profiles import VerificationProfile
-from workflows.reverse_otp import WORKFLOW as REVERSE
-from workflows.signature import WORKFLOW as SIGNATURE
-from workflows.verify import Facts
+from workflows.base import Outcome
 
-ENGINE: Final = "engine"
 _TIMERS_MOST: Final = 50
 _OUTCOMES: Final = {f"message.{outcome.value}": outcome for outcome in Outcome}
 
 
+class Follower(Protocol):
+    """Tells the cases of one workflow what happened to them; what must be woken for it is gathered in `wakes`."""
+
+    @property
+    def workflow(self) -> str:
+        """The workflow whose cases these are."""
+
+    def settled(self, tx: Tx, row: CaseRow, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
+        """Tell a case that one of its messages moved."""
+
+    def fired(self, tx: Tx, row: CaseRow, kind: str, now: int, wakes: Wakes) -> None:
+        """Tell a case that a timer of this kind came due."""
+
+
+class Reader(Protocol):
+    """Takes a whole reply if it is theirs and says whose it is; else None, and nothing was changed."""
+
+    def __call__(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes, /) -> Claimed | None: ...
+
+
+class Unclaimed(Protocol):
+    """Hears of a whole reply that no reader took."""
+
+    def __call__(self, tx: Tx, reply: JoinedReply, now: int, /) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Followers:
-    """What cases are told. `owner_of` names the application of one of our numbers and a text's keyword."""
+    """Who is told: `by_workflow` of messages and timers, `readers` of replies, in their order, until one takes it."""
 
-    conductor: Conductor
-    profiles: Profiles
+    clock: Clock
     keyring: KeyRing
-    owner_of: Callable[[str, str], str | None]
-    signatures: SignatureFollowers
-    signature_replies: SignatureReplies
-    reverse_replies: ReverseReplies
-    deliveries: HandoverFollowers
-    handover_replies: HandoverReplies
-    lead_replies: LeadReplies
-    opting: Opting
+    owner_of: OwnerOf
+    by_workflow: Mapping[str, Follower]
+    readers: Sequence[Reader]
+    unclaimed: Unclaimed
 
-    def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
-        """Tell cases what became of their messages, in the order in which it happened."""
-        by_case: dict[str, list[Tally]] = defaultdict(list)
-        for tally in tallies:
-            if tally.case_id is not None:
-                by_case[tally.case_id].append(tally)
+    def messages_moved(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Wakes:
+        """Tell cases what became of their messages: case by case, each in the order in which it happened."""
         wakes = Wakes()
-        for case_id in sorted(by_case):
-            for tally in by_case[case_id]:
-                for raised in tally.raised:
-                    outcome = _OUTCOMES.get(raised.type)
-                    if outcome is not None:
-                        self._settled(tx, case_id, tally, outcome, now, wakes)
-        return wakes.bells
+        in_cases = [(tally.case_id, tally) for tally in tallies if tally.case_id is not None]
+        # Each case is locked as it is told: every transaction takes these locks in the order of ids.
+        for case_id, tally in sorted(in_cases, key=lambda one: one[0]):
+            for raised in tally.raised:
+                outcome = _OUTCOMES.get(raised.type)
+                row = None if outcome is None else casebook.case_by_id(tx, case_id)
+                if row is not None and outcome is not None:
+                    self.by_workflow[row.workflow].settled(tx, row, tally, outcome, now, wakes)
+        return wakes
 
     def timers_due(self, tx: Tx, now: int) -> Done:
         """Fire the timers that are due: the cases' own duty."""
@@ -80,18 +82,9 @@ class Followers:
         fired = casebook.fire(tx, [timer.id for timer in due], now)
         wakes = Wakes()
         for timer in due:
-            if timer.id in fired:
-                row = casebook.case_by_id(tx, timer.case_id)
-                if row is not None and row.workflow == SIGNATURE:
-                    self.signatures.fired(tx, row, timer.kind, now, wakes)
-                elif row is not None and row.workflow == HANDOVER:
-                    self.deliveries.fired(tx, row, timer.kind, now, wakes)
-                elif row is not None and row.workflow == LEAD:
-                    self.lead_replies.leads.take(tx, row, TimerFired(timer.kind), now, wakes)
-                elif row is not None and row.workflow == REVERSE:
-                    self.reverse_replies.reverses.fired(tx, row, now, wakes)
-                elif row is not None:
-                    self._step(tx, row, TimerFired(timer.kind), now, wakes)
+            row = casebook.case_by_id(tx, timer.case_id) if timer.id in fired else None
+            if row is not None:
+                self.by_workflow[row.workflow].fired(tx, row, timer.kind, now, wakes)
         return Done(
             len(fired), queued=wakes.queued, bells=wakes.bells, on_air=wakes.on_air, more=len(due) == _TIMERS_MOST
         )
@@ -101,20 +94,7 @@ class Followers:
         number is told.
         """
         wakes = Wakes()
-        claimed = None
-        if reply.state == "whole":
-            # A reverse code is forty bits and found by an index: a text that holds one means it, whatever else is open.
-            claimed = (
-                self.opting.exact(tx, reply, now, wakes)
-                or self.reverse_replies.heard(tx, reply, now, wakes)
-                or self.handover_replies.heard(tx, reply, now, wakes)
-                or self.signature_replies.heard(tx, reply, now, wakes)
-                or self.lead_replies.heard(tx, reply, now, wakes)
-                or self.handover_replies.wrong(tx, reply, now, wakes)
-                or self.opting.loose(tx, reply, now, wakes)
-            )
-            if claimed is None:
-                self.reverse_replies.unknown(tx, reply, now)
+        claimed = self._claimed(tx, reply, now, wakes) if reply.state == "whole" else None
         if claimed is None:
             claimed = Claimed(self.owner_of(reply.our_number, reply.text) or "", "", "no_open_case")
         put_reply(
@@ -145,32 +125,13 @@ class Followers:
                 flags=reply.flags,
             )
             event = NewEvent(claimed.application_id, "message.received", reply.id, 1, data)
-            wakes.bells += record(tx, [event], self.conductor.clock.new_id, now)
+            wakes.bells += record(tx, [event], self.clock.new_id, now)
         return wakes
 
-    def _settled(self, tx: Tx, case_id: str, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
-        row = casebook.case_by_id(tx, case_id)
-        if row is None:
-            return
-        if row.workflow == SIGNATURE:
-            self.signatures.settled(tx, row, tally, outcome, now, wakes)
-            return
-        if row.workflow == HANDOVER:
-            self.deliveries.settled(tx, row, tally, outcome, now, wakes)
-            return
-        if row.workflow == LEAD:
-            role = self.lead_replies.leads.hold(row).roles.get(tally.id)
-            if role is not None:
-                self.lead_replies.leads.take(tx, row, Settled(role, outcome, tally.id, tally.reason or ""), now, wakes)
-            return
-        role = self.conductor.hold(row).roles.get(tally.id)
-        if role is not None:
-            reason = tally.reason or ""
-            self._step(tx, row, Settled(role, outcome, tally.id, reason), now, wakes)
-
-    def _step(self, tx: Tx, row: CaseRow, event: Event, now: int, wakes: Wakes) -> None:
-        profile = self.profiles.of(tx, row.application_id, row.profile) or VerificationProfile(name=row.profile)
-        held = self.conductor.hold(row)
-        decided = verify.step(held.case, event, Facts(profile), now, self.conductor.clock.random)
-        if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
-            self.conductor.apply(tx, held, decided, now, wakes, ENGINE)
+    def _claimed(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        for read in self.readers:
+            claimed = read(tx, reply, now, wakes)
+            if claimed is not None:
+                return claimed
+        self.unclaimed(tx, reply, now)
+        return None

@@ -4,7 +4,7 @@ Store functions called by `following`.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from engine.cases import carriage
 from engine.cases.casebook import CaseRow
@@ -15,7 +15,7 @@ from engine.store.transaction import Tx
 from engine.transit.settling import Tally
 from workflows import handover
 from workflows.base import Outcome, Refused, Settled, TimerFired
-from workflows.handover import Facts
+from workflows.handover import WORKFLOW, Facts
 from workflows.handover_telling import CLAIM
 
 _ENGINE: Final = "engine"
@@ -24,6 +24,8 @@ _ENGINE: Final = "engine"
 @dataclass(frozen=True, slots=True)
 class HandoverFollowers:
     """What deliveries are told without a call."""
+
+    workflow: ClassVar = WORKFLOW
 
     deliveries: Deliveries
     logs: HandoverLogs

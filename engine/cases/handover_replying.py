@@ -14,8 +14,7 @@ from engine.cases.couriers import Couriers
 from engine.cases.deliveries import Asked
 from engine.cases.entering import code_of
 from engine.cases.handover_conducting import Held
-from engine.cases.outcomes import Outcome, Wakes
-from engine.cases.signature_replying import Claimed
+from engine.cases.outcomes import Claimed, Outcome, Wakes
 from engine.codes import equal
 from engine.evidence.sealing import NewEntry
 from engine.phones import BadNumber, parse_destination

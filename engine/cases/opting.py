@@ -5,15 +5,16 @@ Store functions, before every other reading of a reply. Exact words act for all 
 any reader takes for an opt-out act for marketing alone, and are told as such, to be looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from engine.cases.effects import Destination, Effects
 from engine.cases.lead_replying import LeadReplies
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import Claimed, Wakes
+from engine.cases.owning import OwnerOf
 from engine.cases.profiles import DEFAULT, Profiles
-from engine.cases.signature_replying import Claimed, SignatureReplies
+from engine.cases.signature_replying import SignatureReplies
 from engine.consent import EVERY_SENDER, Consent, Said
 from engine.events import NewEvent, event_data, record
 from engine.phones import BadNumber, mask, parse_destination
@@ -28,14 +29,12 @@ _MARKETING: Final = "marketing"
 
 @dataclass(frozen=True, slots=True)
 class Opting:
-    """Takes opt-outs and opt-ins; `owner_of` names the application of one of our numbers and a text's keyword,
-    `confirms` tells whether the first STOP is confirmed by SMS.
-    """
+    """Takes opt-outs and opt-ins; `confirms` tells whether the first STOP is confirmed by SMS."""
 
     consent: Consent
     effects: Effects
     profiles: Profiles
-    owner_of: Callable[[str, str], str | None]
+    owner_of: OwnerOf
     signatures: SignatureReplies
     leads: LeadReplies
     confirms: bool = True

@@ -1,11 +1,11 @@
-"""What a call on a case comes to, for the API and for commands: a stable code, the public facts, and what to wake.
+"""What a call or a reply comes to, for the API, commands and intake: a code, the public facts, and what to wake.
 
-Values only; `verifications` makes them, routes turn the code into an HTTP status.
+Values only; the store functions of conversations make them, routes turn a call's code into an HTTP status.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from engine.clock import to_rfc3339
 from engine.transit.backlog import QueueKey
@@ -40,6 +40,14 @@ class Wakes:
     def outcome(self, code: str, body: Mapping[str, Any], secret: frozenset[str] = frozenset()) -> Outcome:
         """Return what a call came to, with all that was gathered."""
         return Outcome(code, body, tuple(self.queued), tuple(self.bells), secret, tuple(self.on_air))
+
+
+class Claimed(NamedTuple):
+    """Whose a reply is: the application, its case (`""` for none), and why."""
+
+    application_id: str
+    case_id: str
+    choice: str
 
 
 def public(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from typing import Final
 
 from engine.cases import casebook, reverse_rows
 from engine.cases.casebook import Budget
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.reverse import Reverses
-from engine.cases.signature_replying import Claimed
 from engine.codes import DIGITS, normalise
 from engine.phones import mask
 from engine.store.transaction import Tx

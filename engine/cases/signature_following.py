@@ -4,7 +4,7 @@ Store functions called by `following`.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from engine.cases import carriage
 from engine.cases.casebook import CaseRow
@@ -14,6 +14,7 @@ from engine.store.transaction import Tx
 from engine.transit.settling import Tally
 from workflows import signature
 from workflows.base import Outcome, Refused, Settled, TimerFired
+from workflows.signature import WORKFLOW
 from workflows.signature_case import Facts
 
 _ENGINE: Final = "engine"
@@ -22,6 +23,8 @@ _ENGINE: Final = "engine"
 @dataclass(frozen=True, slots=True)
 class SignatureFollowers:
     """What signature requests are told without a call."""
+
+    workflow: ClassVar = WORKFLOW
 
     conductor: SignatureConductor
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from engine.cases import carriage, casebook, signing_rows
 from engine.cases.conducting import load_day
 from engine.cases.entering import code_of
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.signature_conducting import Held, may_be_entered
 from engine.cases.signatures import Signatures, codes_of_day
 from engine.codes import equal
@@ -29,14 +29,6 @@ from workflows.signature_case import CODE_LENGTH, Facts, Mode, SignatureCase, St
 from workflows.signature_events import CodeReplied, Event, Said, TextReplied
 
 _ENGINE: Final = "engine"
-
-
-class Claimed(NamedTuple):
-    """The request that a reply belongs to, of which application, and why."""
-
-    application_id: str
-    case_id: str
-    choice: str
 
 
 class _Listener(NamedTuple):

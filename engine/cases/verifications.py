@@ -180,7 +180,7 @@ class Verifications:
         day = load_day(casebook.allowance(tx, day_budget(budget), now))
         row = casebook.case_of(tx, application_id, case_id, workflow=WORKFLOW)
         assert row is not None
-        profile = self.profiles.of(tx, application_id, row.profile) or VerificationProfile(name=row.profile)
+        profile = self.profiles.of_case(tx, application_id, row.profile)
         return self.conductor.hold(row), Facts(profile, window, day), budget
 
     def _new(
@@ -280,7 +280,7 @@ class Verifications:
 
     def _view(self, tx: Tx, row: CaseRow, now: int) -> dict[str, Any]:
         budget = Budget(row.application_id, row.profile, row.phone_fp, row.purpose)
-        profile = self.profiles.of(tx, row.application_id, row.profile) or VerificationProfile(name=row.profile)
+        profile = self.profiles.of_case(tx, row.application_id, row.profile)
         window = load_window(casebook.peek_allowance(tx, budget))
         day = load_day(casebook.peek_allowance(tx, day_budget(budget)))
         return public(verify.view(self.conductor.hold(row).case, Facts(profile, window, day), now))
