@@ -8,7 +8,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from engine.api import paging
+from engine.api import paging, reading
 from engine.api.changing import change, instant_of
 from engine.api.deliveries import HELD, ONE, OVER
 from engine.api.delivery_bodies import (
@@ -111,10 +111,7 @@ async def register_device(call: Calling, body: DeviceBody) -> Response:
 @routes.get(_DEVICES, needs=_MERCHANT, shows=DevicePage)
 async def list_devices(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
     """List the couriers' devices, newest first."""
-    before = paging.after(cursor)
-    logs = call.context.handover_logs
-    rows = await call.read(lambda tx: logs.devices(tx, call.application_id, before, limit + 1))
-    return call.shown(paging.page(rows, limit))
+    return await reading.listed(call, call.context.handover_logs.devices, limit, cursor)
 
 
 @routes.post(f"{_DEVICES}/{{device_id}}/revoke", needs=_MERCHANT, answers={200: DeviceShown})
