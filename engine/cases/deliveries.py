@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import CaseRow
-from engine.cases.conducting import load_day
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import code_of
 from engine.cases.handover_conducting import HandoverConductor, Held
 from engine.cases.outcomes import Outcome, Wakes, public
 from engine.cases.people import Person
-from engine.cases.signatures import codes_of_day
 from engine.codes import CodeSeed, page_token
 from engine.phones import mask
 from engine.store.transaction import Tx

@@ -168,6 +168,8 @@ class Effects:
 
     def stop(self, tx: Tx, ids: Sequence[str], *, on_air: bool, now: int, wakes: Wakes) -> None:
         """Cancel those of these messages that have not been sent; have the operator asked about the others."""
+        if not ids:
+            return
         tallies = [tally for tally in queue.load(tx, ids).values() if tally.final_at is None]
         unsent = [tally for tally in tallies if tally.state in {"queued", "waiting"}]
         for tally in unsent:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from engine.cases import carriage, casebook, signing_rows
-from engine.cases.conducting import load_day
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import code_of
 from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.signature_conducting import Held, may_be_entered
-from engine.cases.signatures import Signatures, codes_of_day
+from engine.cases.signatures import Signatures
 from engine.codes import equal
 from engine.evidence.sealing import NewEntry
 from engine.store.transaction import Tx
@@ -152,7 +152,7 @@ class SignatureReplies:
         now: int,
         wakes: Wakes,
     ) -> Claimed:
-        budget = codes_of_day(row.application_id, row.phone_fp)
+        budget = codes_of_day(row.application_id, row.phone_fp, signature.WORKFLOW)
         pending = sum(one.row.final_at is None for one in listeners)
         facts = Facts(load_day(casebook.allowance(tx, budget, now)), pending)
         event = TextReplied(row.signer_id, reply.id, said, row.id)

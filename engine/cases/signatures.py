@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
-from engine.cases.conducting import day_budget, load_day
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import verdict_on
 from engine.cases.outcomes import Outcome, Wakes, public
 from engine.cases.people import Person
@@ -281,7 +281,7 @@ class Signatures:
         signing = held.case.signing(signing_id)
         budget: Budget | None = None
         if signing is not None:
-            budget = codes_of_day(application_id, held.rows[signing_id].phone_fp)
+            budget = codes_of_day(application_id, held.rows[signing_id].phone_fp, WORKFLOW)
             facts = Facts(load_day(casebook.allowance(tx, budget, now)))
         return self._decide(tx, held, event, facts, actor, now, budget)
 
@@ -337,8 +337,3 @@ class Signatures:
         if answer.status >= _REFUSAL:
             return wakes.outcome(answer.code, {"request_id": held.row.id, **public(answer.facts)})
         return wakes.outcome(answer.code, self._view(held, now))
-
-
-def codes_of_day(application_id: str, phone_fp: str, workflow: str = WORKFLOW) -> Budget:
-    """Return the budget of a day's codes of a workflow to one number, within the application."""
-    return day_budget(Budget(application_id, "", phone_fp, ""))._replace(profile=f"*{workflow}")
