@@ -217,7 +217,7 @@ async def open_core(
     signature_replies, lead_replies = SignatureReplies(signatures), LeadReplies(leads)
     handover_replies = HandoverReplies(couriers)
     reverse_replies = ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin))
-    opting = Opting(consent, effects, profiles, owner, signature_replies, lead_replies, settings.consent.confirm_stop)
+    opting = Opting(consent, effects, profiles, owner, (lead_replies, signature_replies), settings.consent.confirm_stop)
     by_workflow: tuple[Follower, ...] = (
         VerificationFollowers(conductor, profiles),
         SignatureFollowers(signature_conductor),

@@ -3,11 +3,11 @@
 A key with `handover:courier` opens these and nothing else. Devices are registered by merchants.
 """
 
-import base64
 from typing import Final
 
 from starlette.responses import Response
 
+from engine import base64url
 from engine.api import paging, reading
 from engine.api.changing import change, instant_of
 from engine.api.deliveries import HELD, ONE, OVER
@@ -94,10 +94,8 @@ async def sync_handover_log(call: Calling, body: LogBody) -> Response:
 @routes.get("/v1/handover-keys", needs=_EITHER, shows=HandoverKeys)
 async def list_handover_keys(call: Calling) -> Response:
     """List the public keys with which a device checks QR codes without a network."""
-    keys = {
-        kid: base64.urlsafe_b64encode(key.public_bytes_raw()).decode().rstrip("=")
-        for kid, key in call.context.keyring.public_keys().items()
-    }
+    known = call.context.keyring.public_keys()
+    keys = {kid: base64url.encode(key.public_bytes_raw()) for kid, key in known.items()}
     return call.shown(as_json({"keys": keys}))
 
 

@@ -159,12 +159,12 @@ class Conductor:
 
     def _cancel_sends(self, tx: Tx, held: Held, cancel: CancelSends, now: int, wakes: Wakes) -> None:
         generations = {message.role: message.generation for message in held.case.messages}
-        ids = [
-            message_id
+        roles = {
+            message_id: role
             for message_id, role in held.roles.items()
             if cancel.before_generation is None or generations.get(role, 0) < cancel.before_generation
-        ]
-        self.effects.stop(tx, ids, on_air=cancel.on_air, now=now, wakes=wakes)
+        }
+        self.effects.stop(tx, roles, cancel, now, wakes)
 
 
 def day_budget(budget: Budget) -> Budget:

@@ -13,7 +13,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import code_of
 from engine.cases.handover_conducting import HandoverConductor, Held
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
 from engine.codes import CodeSeed, page_token
 from engine.phones import mask
@@ -37,9 +37,7 @@ from workflows.handover_events import (
 )
 from workflows.wording import LANGUAGES, language_of
 
-NOT_FOUND: Final = Outcome("not_found")
 NOTICES: Final = tuple(str(one) for one in Notice)
-_REFUSAL: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +302,7 @@ class Deliveries:
     def _told(self, held: Held, decided: Step[DeliveryCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             return wakes.outcome(answer.code, public(answer.facts))
         return wakes.outcome(answer.code, self._view(held, now))
 

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from engine.cases import casebook, handover_rows
+from engine.cases import carriage, casebook, handover_rows
 from engine.cases.casebook import CaseRow
 from engine.cases.effects import Effects, kept
 from engine.cases.entering import generation_of, with_superseded
@@ -29,8 +29,6 @@ from workflows.handover import WORKFLOW
 from workflows.handover_case import DeliveryCase
 
 _OLD_SEEDS_MOST: Final = 12
-_SLOTS: Final = {"code": "0CODE0SLOT", "page": "https://page.invalid/0"}
-"""What stands for code and link while a text is kept; nothing that a text may hold looks like them."""
 _DECLARES: Final = dict.fromkeys(("recipient.declared", "delegate.declared"), ("phone", "name"))
 
 
@@ -176,9 +174,8 @@ class HandoverConductor:
                 return self._send(tx, held, effect, now, wakes, entries)
             case Seal():
                 entries.append(about_person(self.keyring, held.people, effect, _DECLARES))
-            case CancelSends(on_air, _, roles):
-                ids = [key for key, role in held.roles.items() if roles is None or role in roles]
-                self.effects.stop(tx, ids, on_air=on_air, now=now, wakes=wakes)
+            case CancelSends():
+                self.effects.stop(tx, held.roles, effect, now, wakes)
             case _:
                 return held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
         return held
@@ -190,27 +187,12 @@ class HandoverConductor:
             tx, held.row, send, person.phone, person.destination, now, wakes,
             seed=seed, expects_reply=held.case.replies, avoid=self._carried_by(tx, held, send.unlike),
         )  # fmt: skip
-        params: dict[str, Any] = {**send.params} | {name: _SLOTS[name] for name in send.slots}
-        text = self.effects.templates.render(queued.path, params)
-        for name, slot in _SLOTS.items():
-            text = text.replace(slot, f"{{{name}}}")
-        body = {
-            "message": queued.message_id,
-            "role": send.role.partition(":")[0],
-            "person": send.recipient,
-            "template": queued.pinned,
-            "language": send.language,
-        }
-        carries_code = "code" in send.slots
         entries.append(
-            NewEntry(
-                "message.queued",
-                body | ({"delivery": held.row.id, "generation": send.generation} if carries_code else {}),
-                {"text": text},
-                self.keyring.fingerprint("phone", person.phone),
-                code=CodeSeed.from_json(seed) if carries_code and seed is not None else None,
+            carriage.queued(
+                self.effects.templates, self.keyring, queued, send, person.phone,
+                {"person": send.recipient}, {"delivery": held.row.id}, seed,
             )
-        )
+        )  # fmt: skip
         return held._replace(roles={**held.roles, queued.message_id: send.role})
 
     def _carried_by(self, tx: Tx, held: Held, role: str) -> str | None:

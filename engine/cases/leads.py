@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.cases import casebook, lead_rows, timeline
 from engine.cases.casebook import Budget, CaseRow
@@ -16,7 +16,7 @@ from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.effects import Effects, kept
 from engine.cases.entering import generation_of, verdict_on, with_superseded
 from engine.cases.issuing import Issuing
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import ENGINE, NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
 from engine.clock import DAY, Clock, to_rfc3339
 from engine.codes import CodeSeed
@@ -38,10 +38,6 @@ from workflows.lead_scoring import intent, total
 from workflows.lead_telling import STAGES, reached
 from workflows.quiet_hours import allowed_at
 from workflows.wording import LANGUAGES, language_of
-
-NOT_FOUND: Final = Outcome("not_found")
-_REFUSAL: Final = 400
-_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +207,7 @@ class Leads:
         held = self.hold(row)
         decided = lead.step(held.case, event, self._facts_of(tx, held, now), now)
         if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
-            self.apply(tx, held, decided, now, wakes, _ENGINE)
+            self.apply(tx, held, decided, now, wakes, ENGINE)
 
     # Rows.
 
@@ -294,7 +290,7 @@ class Leads:
                     self.consent.reached(tx, held.row.application_id, [(stop, held.person.phone)], now)
                 return held._replace(roles={**held.roles, queued.message_id: effect.role})
             case CancelSends():
-                self.effects.stop(tx, list(held.roles), on_air=effect.on_air, now=now, wakes=wakes)
+                self.effects.stop(tx, held.roles, effect, now, wakes)
             case Seal():
                 raise AssertionError("a lead keeps no evidence")
             case _:
@@ -344,6 +340,6 @@ class Leads:
     def _told(self, tx: Tx, held: Held, decided: Step[LeadCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             return wakes.outcome(answer.code, public(answer.facts))
         return wakes.outcome(answer.code, self._view(tx, held, now))

@@ -5,11 +5,13 @@ Values only; the store functions of conversations make them, routes turn a call'
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine.clock import to_rfc3339
 from engine.transit.backlog import QueueKey
 from engine.transit.books import Bells
+
+ENGINE: Final = "engine"  # who acts where nobody called
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,9 @@ class Outcome:
     bells: tuple[tuple[str, str], ...] = ()
     secret: frozenset[str] = frozenset()
     on_air: tuple[str, ...] = ()
+
+
+NOT_FOUND: Final = Outcome("not_found")
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from engine.cases import casebook, signing_rows
+from engine.cases import carriage, casebook, signing_rows
 from engine.cases.casebook import CaseRow
 from engine.cases.effects import Effects, kept
 from engine.cases.entering import generation_of, with_superseded
@@ -38,7 +38,6 @@ from workflows.signature_case import (
 )
 
 _OLD_SEEDS_MOST: Final = 10
-_SLOT: Final = "0CODE0SLOT"  # what stands for the code while a text is kept; no code of digits looks like it
 _DECLARES: Final = dict.fromkeys(("signer.declared", "signer.changed"), ("phone", "name", "email"))
 
 
@@ -208,9 +207,8 @@ class SignatureConductor:
                 return self._send(tx, held, effect, now, wakes, entries)
             case Seal():
                 entries.append(about_person(self.keyring, held.people, effect, _DECLARES))
-            case CancelSends(on_air, _, roles):
-                ids = [key for key, role in held.roles.items() if roles is None or role in roles]
-                self.effects.stop(tx, ids, on_air=on_air, now=now, wakes=wakes)
+            case CancelSends():
+                self.effects.stop(tx, held.roles, effect, now, wakes)
             case _:
                 return held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
         return held
@@ -223,24 +221,12 @@ class SignatureConductor:
             tx, held.row, send, person.phone, person.destination, now, wakes,
             seed=seed, expects_reply=signer.mode is Mode.REPLY,
         )  # fmt: skip
-        params: dict[str, Any] = {**send.params} | ({"code": _SLOT} if "code" in send.slots else {})
-        text = self.effects.templates.render(queued.path, params).replace(_SLOT, "{code}")
-        body = {
-            "message": queued.message_id,
-            "role": send.role.partition(":")[0],
-            "signer": send.recipient,
-            "template": queued.pinned,
-            "language": send.language,
-        }
         entries.append(
-            NewEntry(
-                "message.queued",
-                body | ({"signing": send.code_of, "generation": send.generation} if send.code_of else {}),
-                {"text": text},
-                self.keyring.fingerprint("phone", person.phone),
-                code=None if seed is None else CodeSeed.from_json(seed),
+            carriage.queued(
+                self.effects.templates, self.keyring, queued, send, person.phone,
+                {"signer": send.recipient}, {"signing": send.code_of}, seed,
             )
-        )
+        )  # fmt: skip
         return held._replace(roles={**held.roles, queued.message_id: send.role})
 
 

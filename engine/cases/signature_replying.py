@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 from engine.cases import carriage, casebook, signing_rows
 from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import code_of
-from engine.cases.outcomes import Claimed, Wakes
+from engine.cases.outcomes import ENGINE, Claimed, Wakes
 from engine.cases.signature_conducting import Held, may_be_entered
 from engine.cases.signatures import Signatures
 from engine.codes import equal
@@ -27,8 +27,6 @@ from workflows.reply_words import Meaning, denies, meaning_of
 from workflows.signature import Spent
 from workflows.signature_case import CODE_LENGTH, Facts, Mode, SignatureCase, State
 from workflows.signature_events import CodeReplied, Event, Said, TextReplied
-
-_ENGINE: Final = "engine"
 
 
 class _Listener(NamedTuple):
@@ -186,7 +184,7 @@ class SignatureReplies:
             decided = self._decided(held, event, facts, now)
             if decided is None:
                 continue
-            held = conductor.apply(tx, held, decided, now, wakes, _ENGINE, before=before)
+            held = conductor.apply(tx, held, decided, now, wakes, ENGINE, before=before)
             before = []
             day = decided.day or day
         if before:

@@ -8,13 +8,13 @@ happen under the lock of the request's case, the attempt first. Routes of the AP
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
 from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import verdict_on
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
 from engine.cases.signature_conducting import Held, SignatureConductor
 from engine.phones import mask
@@ -35,9 +35,6 @@ from workflows.signature_events import (
     SignerChanged,
 )
 from workflows.wording import LANGUAGES, language_of, template_path
-
-NOT_FOUND: Final = Outcome("not_found")
-_REFUSAL: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +331,6 @@ class Signatures:
     def _told(self, held: Held, decided: Step[SignatureCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             return wakes.outcome(answer.code, {"request_id": held.row.id, **public(answer.facts)})
         return wakes.outcome(answer.code, self._view(held, now))

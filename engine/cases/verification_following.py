@@ -4,19 +4,17 @@ Store functions called by `following`.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from engine.cases.casebook import CaseRow
 from engine.cases.conducting import Conductor, Held
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import ENGINE, Wakes
 from engine.cases.profiles import Profiles
 from engine.store.transaction import Tx
 from engine.transit.settling import Tally
 from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
 from workflows.verify import WORKFLOW, Facts
-
-_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +41,4 @@ class VerificationFollowers:
         facts = Facts(self.profiles.of_case(tx, held.row.application_id, held.row.profile))
         decided = verify.step(held.case, event, facts, now, self.conductor.clock.random)
         if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
-            self.conductor.apply(tx, held, decided, now, wakes, _ENGINE)
+            self.conductor.apply(tx, held, decided, now, wakes, ENGINE)
