@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import trio.testing
 
 from engine.cases.deliveries import Asked, AskedSlot
@@ -188,10 +190,7 @@ async def test_a_delegation_needs_the_right_code_a_served_number_and_is_made_twi
 async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_application(
     database: Database, autojump_clock: Autojump
 ) -> None:
-    tree = {**SENDERS, **accounts("sceau", "second")}
-    tree["senders"] = {"main": {"address": "Sceau", "accounts": ["sceau", "second"]}}
-    tree.pop("numbers")
-    async with rig(database, sim=simulator(others=("second",)), bound=2, **tree) as pair:
+    async with rig(database, sim=simulator(others=("second",)), bound=2, **two_ways()) as pair:
         depot = Depot(pair)
         pair.sim.behave(outcomes=[Undelivered(state="undeliverable")])
         delivery = await depot.create()
@@ -210,10 +209,7 @@ async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_appl
 async def test_a_code_that_does_not_arrive_is_on_the_other_way_within_a_second(
     database: Database, autojump_clock: Autojump
 ) -> None:
-    tree = {**SENDERS, **accounts("sceau", "second")}
-    tree["senders"] = {"main": {"address": "Sceau", "accounts": ["sceau", "second"]}}
-    tree.pop("numbers")
-    async with rig(database, sim=simulator(others=("second",)), bound=2, **tree) as pair:
+    async with rig(database, sim=simulator(others=("second",)), bound=2, **two_ways()) as pair:
         depot = Depot(pair)
         pair.sim.behave(outcomes=[Undelivered(state="undeliverable")])
         await depot.arriving(await depot.create())
@@ -327,6 +323,11 @@ async def test_a_person_is_erased_and_the_proof_stays(database: Database, autoju
         opened = str(gathered.openings)
         assert "48.85661" not in opened
         assert (ANNA in opened, "Anna Durand" in opened, BORIS in opened) == (False, False, True)
+
+
+def two_ways() -> dict[str, Any]:
+    """Settings of two accounts that carry the sender, of whom replies reach none."""
+    return {"http": SENDERS["http"], **accounts("sceau", "second")}
 
 
 async def qr(pair: Rig, token: str) -> str:
