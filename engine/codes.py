@@ -4,7 +4,6 @@ It holds no key, no row and no clock: `engine.cases`, its caller, hands in the k
 Rules: security-rules S1–S4.
 """
 
-import base64
 import hashlib
 import hmac
 import itertools
@@ -12,6 +11,8 @@ import json
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from typing import Final, NamedTuple, Self
+
+from engine import base64url
 
 DIGITS: Final = "0123456789"
 CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -127,7 +128,7 @@ def qr_nonce(seed: CodeSeed, key: bytes) -> str:
 
 def _token(label: bytes, seed: CodeSeed, key: bytes) -> str:
     octets = bytes(itertools.islice(_stream(label, seed, key), _TOKEN_OCTETS))
-    return base64.urlsafe_b64encode(octets).decode().rstrip("=")
+    return base64url.encode(octets)
 
 
 def normalise(entry: str, alphabet: str, length: int) -> str | None:

@@ -5,11 +5,11 @@ scenarios use it alone. It is the only place that knows every part.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import httpx2
 import trio
@@ -22,23 +22,28 @@ from engine.cases.conducting import Conductor
 from engine.cases.couriers import Couriers
 from engine.cases.deliveries import Deliveries
 from engine.cases.effects import Effects
-from engine.cases.following import Followers
+from engine.cases.following import Follower, Followers
 from engine.cases.handover_conducting import HandoverConductor
 from engine.cases.handover_following import HandoverFollowers
 from engine.cases.handover_logs import HandoverLogs
 from engine.cases.handover_replying import HandoverReplies
 from engine.cases.hearing import Hearing
 from engine.cases.issuing import Issuing
+from engine.cases.lead_following import LeadFollowers
 from engine.cases.lead_replying import LeadReplies
 from engine.cases.leads import Leads
 from engine.cases.opting import Opting
+from engine.cases.outcomes import Wakes
+from engine.cases.owning import owner_of
 from engine.cases.profiles import Profiles, default_profile
 from engine.cases.reverse import OurNumber, Reverses
+from engine.cases.reverse_following import ReverseFollowers
 from engine.cases.reverse_replying import ReverseReplies
 from engine.cases.signature_conducting import SignatureConductor
 from engine.cases.signature_following import SignatureFollowers
 from engine.cases.signature_replying import SignatureReplies
 from engine.cases.signatures import Signatures
+from engine.cases.verification_following import VerificationFollowers
 from engine.cases.verifications import Verifications
 from engine.cases.vocabulary import Templates, load_templates
 from engine.cases.waiting import Waiting
@@ -69,10 +74,17 @@ from engine.transit.classes import overridden
 from engine.transit.pool import Pool, Surroundings, router_of
 from engine.transit.references import LiveReferences
 from engine.transit.routing import Router, elsewhere, only_through
+from engine.transit.settling import Tally
 
 PARTS_WAIT_US: Final = 15 * MINUTE
 PARTS_MOST: Final = 20_000
 PARTS_OF_PAIR_MOST: Final = 250  # of one handset writing to one number of ours
+
+
+class Wake(Protocol):
+    """Wakes senders and webhooks after a commit, and has messages that became useless canceled on the air."""
+
+    def __call__(self, queued: Iterable[QueueKey], bells: Bells, on_air: Sequence[str], /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -103,7 +115,8 @@ class Core:
     stamping: Stamping
     connectors: Sequence[Connector]
     run_id: str
-    ring: list[Callable[[Bells], None]] = field(default_factory=list)
+    ring: list[Callable[[Bells], None]]  # the webhook workers of this process, told which endpoints are owed something
+    wake: Wake
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Take over what an earlier run left, then hold the binds and do the duties until cancelled."""
@@ -135,19 +148,6 @@ class Core:
         await self.pool.drain(grace_s)
         now = self.clock.now()
         await self.store.write(lambda tx: tx.run(_END_RUN, run_id=self.run_id, now=now))
-
-    def ring_webhooks(self, bells: Bells) -> None:
-        """Wake the webhook workers of these endpoints, if there are any in this process."""
-        if bells:
-            for ring in self.ring:
-                ring(bells)
-
-    def wake(self, queued: Sequence[QueueKey], bells: Bells, on_air: Sequence[str] = ()) -> None:
-        """Wake senders and webhooks after a commit, and have messages that became useless canceled on the air."""
-        self.backlog.add(queued)
-        self.ring_webhooks(bells)
-        if on_air:
-            self.pool.canceling.ask(on_air)
 
 
 async def open_core(
@@ -215,35 +215,39 @@ async def open_core(
         Connector(one, store, clock, leads, lambda result: metrics.crm_contacts.labels(result).inc(), crm_transport)
         for one in settings.crm
     )
-    followers = Followers(
-        conductor,
-        profiles,
+    owner = owner_of(settings)
+    signature_replies, lead_replies = SignatureReplies(signatures), LeadReplies(leads)
+    handover_replies = HandoverReplies(couriers)
+    opting = Opting(consent, effects, profiles, owner, (lead_replies, signature_replies), settings.consent.confirm_stop)
+    by_workflow: tuple[Follower, ...] = (
+        VerificationFollowers(conductor, profiles),
         SignatureFollowers(signature_conductor),
-        reverses,
         HandoverFollowers(deliveries, handover_logs),
-        leads,
+        LeadFollowers(leads),
+        ReverseFollowers(reverses),
     )
+    followers = Followers({one.workflow: one for one in by_workflow})
     hearing = Hearing(
         clock.new_id,
         keyring,
-        owner_of(settings),
-        Opting(
-            consent,
-            effects,
-            profiles,
-            owner_of(settings),
-            SignatureReplies(signatures),
-            LeadReplies(leads),
-            settings.consent.confirm_stop,
-        ),
+        owner,
+        opting.exact,
         ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
-        HandoverReplies(couriers),
-        SignatureReplies(signatures),
-        LeadReplies(leads),
+        (handover_replies.heard, signature_replies.heard, lead_replies.heard, handover_replies.wrong, opting.loose),
     )
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))
-    books = Books(clock.new_id, followers.messages_moved, references, watching.moved(metrics))
+
+    def woken(tx: Tx, wakes: Wakes) -> Bells:
+        if wakes.queued or wakes.on_air:
+            # From the writer's thread: what a reply or a receipt caused leaves at once.
+            tx.tell(partial(token.run_sync_soon, wake, wakes.queued, [], wakes.on_air))
+        return wakes.bells
+
+    def moved(tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
+        return woken(tx, followers.messages_moved(tx, tallies, now))
+
+    books = Books(clock.new_id, moved, references, watching.moved(metrics))
     metrics.insecure_binds.set(clear_binds(settings))
     core_ring: list[Callable[[Bells], None]] = []
 
@@ -252,14 +256,16 @@ async def open_core(
             for ring in core_ring:
                 ring(bells)
 
+    def wake(queued: Iterable[QueueKey], bells: Bells, on_air: Sequence[str]) -> None:
+        backlog.add(queued)
+        ring_webhooks(bells)
+        if on_air:
+            pool.canceling.ask(on_air)
+
     def replied(tx: Tx, replies: Sequence[replying.JoinedReply], now: int) -> Bells:
         for account, number in Counter(reply.account for reply in replies).items():
             tx.tell(partial(metrics.replies.labels(account).inc, number))
-        wakes = hearing.replied(tx, replies, now)
-        if wakes.queued:
-            # From the writer's thread: an answer to a reply, or the code that it asked for, leaves at once.
-            tx.tell(partial(token.run_sync_soon, backlog.add, wakes.queued))
-        return wakes.bells
+        return woken(tx, hearing.replied(tx, replies, now))
 
     watch = watching.watch(metrics, clock)
     pool = Pool(
@@ -295,10 +301,7 @@ async def open_core(
     retention = Retention(settings.retention, settings.evidence.listening_days)
 
     def told(name: str, done: Done) -> None:
-        backlog.add(done.queued)
-        ring_webhooks(done.bells)
-        if done.on_air:
-            pool.canceling.ask(done.on_air)
+        wake(done.queued, done.bells, done.on_air)
         watching.duty_done(name, done)
 
     authorities = tuple(TimeStampAuthority.of(one, authority_transport) for one in settings.evidence.authorities)
@@ -365,29 +368,13 @@ async def open_core(
         connectors=connectors,
         run_id=run_id,
         ring=core_ring,
+        wake=wake,
     )
 
 
 def clear_binds(settings: Settings) -> int:
     """Return how many binds send their password in clear to another machine."""
     return sum(bind.tls is None and not bind.stays_here for account in settings.accounts for bind in account.binds)
-
-
-def owner_of(settings: Settings) -> Callable[[str, str], str | None]:
-    """Return the function that names the application of one of our numbers, by the keyword that a text begins with."""
-    by_address: dict[str, list[tuple[frozenset[str], str]]] = {}
-    for number in settings.numbers:
-        keywords = frozenset(keyword.casefold() for keyword in number.keywords)
-        by_address.setdefault(number.address.lstrip("+"), []).append((keywords, number.application))
-
-    def owner(address: str, text: str) -> str | None:
-        claims = by_address.get(address.lstrip("+"), [])
-        words = text.casefold().split()
-        first = words[0] if words else ""
-        named = next((application for keywords, application in claims if first in keywords), None)
-        return named or next((application for keywords, application in claims if not keywords), None)
-
-    return owner
 
 
 _run: Any = Run.__table__  # type: ignore[attr-defined]

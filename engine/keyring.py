@@ -4,8 +4,6 @@ One file of mode 0600 holds them all; old keys stay in it as long as something m
 root loads the ring once and hands it to `codes`, `cases`, `evidence`, `api` and `webhooks`.
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import secrets
@@ -21,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from engine import base64url
 from engine.errors import SettingsError, Tampered, UnknownKey
 from engine.private_files import read_private, replace_private, write_private
 
@@ -142,7 +141,8 @@ class KeyRing:
 
     def sign(self, octets: bytes) -> str:
         """Return the Ed25519 signature under the current evidence key, in base64url."""
-        return _to_text(Ed25519PrivateKey.from_private_bytes(self.evidence_keys[self.current_evidence]).sign(octets))
+        private = Ed25519PrivateKey.from_private_bytes(self.evidence_keys[self.current_evidence])
+        return base64url.encode(private.sign(octets))
 
     def public_keys(self) -> dict[str, Ed25519PublicKey]:
         """Return the public evidence keys by id, old ones included."""
@@ -187,7 +187,7 @@ class KeyRing:
         """Return `kid.nonce.ciphertext` (base64url), AES-GCM bound to the row's id."""
         nonce = self._nonce()
         sealed = self._ciphers[self.current_sealing].encrypt(nonce, plain, row.encode())
-        return f"{self.current_sealing}.{_to_text(nonce)}.{_to_text(sealed)}"
+        return f"{self.current_sealing}.{base64url.encode(nonce)}.{base64url.encode(sealed)}"
 
     def unseal(self, sealed: str, row: str) -> bytes:
         """Return what `seal` was given for this row; raises `Tampered` for anything else."""
@@ -197,7 +197,7 @@ class KeyRing:
         if cipher is None:
             raise Tampered("sealed with a key that is not in the ring")
         try:
-            return cipher.decrypt(_from_text(nonce), _from_text(ciphertext), row.encode())
+            return cipher.decrypt(base64url.decode(nonce), base64url.decode(ciphertext), row.encode())
         except (InvalidTag, ValueError):
             raise Tampered("a sealed value was altered or belongs to another row") from None
 
@@ -220,7 +220,7 @@ class KeyRing:
         )
         for name, current, keys in tables:
             lines += [f"[{name}]", f'current = "{current}"', f"[{name}.keys]"]
-            lines += [f'{kid} = "{_to_text(key)}"' for kid, key in keys.items()]
+            lines += [f'{kid} = "{base64url.encode(key)}"' for kid, key in keys.items()]
             lines.append("")
         singles = (
             ("fingerprint", self.fingerprint_key),
@@ -228,7 +228,7 @@ class KeyRing:
             ("commitment", self.commitment_key),
         )
         for name, key in singles:
-            lines += [f"[{name}]", f'key = "{_to_text(key)}"', ""]
+            lines += [f"[{name}]", f'key = "{base64url.encode(key)}"', ""]
         return "\n".join(lines)
 
 
@@ -259,7 +259,7 @@ class _Reader:
     def key(self, *names: str) -> bytes:
         value = self.table(*names[:-1]).get(names[-1])
         try:
-            key = _from_text(value) if isinstance(value, str) else b""
+            key = base64url.decode(value) if isinstance(value, str) else b""
         except ValueError:
             key = b""
         if len(key) != KEY_OCTETS:
@@ -303,17 +303,3 @@ def _new_evidence(entropy: Entropy) -> dict[str, Any]:
 def key_id(public: Ed25519PublicKey) -> str:
     """Return the id of a public evidence key: the first 16 hex digits of the SHA-256 of its 32 octets."""
     return hashlib.sha256(public.public_bytes_raw()).hexdigest()[:16]
-
-
-def _to_text(octets: bytes) -> str:
-    return binascii.b2a_base64(octets, newline=False).translate(_URL_SAFE).rstrip(b"=").decode()
-
-
-def _from_text(text: str) -> bytes:
-    try:
-        octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error:
-        raise ValueError("not base64url") from None
-    if _to_text(octets) != text:  # one text for each value: no second spelling of a sealed value
-        raise ValueError("not canonical base64url")
-    return octets

@@ -15,6 +15,7 @@ import httpx2
 import trio
 from sqlalchemy import bindparam, select
 
+from engine.cases.following import Follower, Followers
 from engine.cases.outcomes import Outcome
 from engine.cases.verifications import StartVerification
 from engine.clock import SECOND, VirtualClock
@@ -202,6 +203,15 @@ class Rig:
     async def settled(self, seconds: float = 1.0) -> None:
         """Let virtual time pass."""
         await trio.sleep(seconds)
+
+
+def followers_of(core: Core) -> dict[str, Follower]:
+    """Return who follows the cases of each workflow; a test may put somebody else in their place."""
+    look = next(duty.look for duty in core.rounds.duties if duty.name == "timers")
+    registry: Any = getattr(look, "__self__")  # noqa: B009
+    assert isinstance(registry, Followers)
+    assert isinstance(registry.by_workflow, dict)
+    return registry.by_workflow
 
 
 @dataclass

@@ -42,7 +42,7 @@ async def test_a_202_means_that_the_message_is_stored_and_its_queue_rung(store: 
         assert row[:4] == (shown["id"], ALICE, NUMBER, NOTICE["text"])
         assert (shown["state"], shown["parts"], shown["reference"]) == ("queued", 1, "order 7")
         assert NUMBER not in answer.text
-        assert api.context.backlog.next(1, lambda *_: True) is not None
+        assert api.core.backlog.next(1, lambda *_: True) is not None
 
 
 async def test_the_text_of_a_code_category_is_sealed_to_its_row_and_nowhere_plain(store: Store) -> None:

@@ -214,6 +214,9 @@ Effect: TypeAlias = Send | Seal | Notify | Arm | Disarm | CancelSends | Audit | 
 # What start and step return.
 
 
+_REFUSALS: Final = 400  # and above: the statuses of HTTP that refuse
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What to tell the caller once the step has been committed: a stable code, a fit HTTP status, facts."""
@@ -221,6 +224,11 @@ class Answer:
     code: str
     status: int = 200
     facts: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def is_refusal(self) -> bool:
+        """Tell whether the caller did not get what it wanted, though something was written (a spent attempt, say)."""
+        return self.status >= _REFUSALS
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 It holds no behaviour; the protocols here say what the API expects of its neighbours.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -19,15 +19,14 @@ from engine.cases.verifications import Verifications
 from engine.cases.waiting import Waiting
 from engine.clock import Clock
 from engine.consent import Consent
-from engine.core import Core
+from engine.core import Core, Wake
 from engine.evidence.custody import Custody
 from engine.keyring import KeyRing
 from engine.metrics import Metrics
 from engine.phones import Resolver
 from engine.settings import Settings
 from engine.store.doorway import Store
-from engine.transit.backlog import Backlog
-from engine.transit.books import Bells, Books
+from engine.transit.books import Books
 from engine.transit.classes import CLASSES
 from engine.transit.routing import Router
 
@@ -44,14 +43,13 @@ class Lines(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The engine as the HTTP API sees it. `ring_webhooks` wakes the webhook workers after a commit."""
+    """The engine as the HTTP API sees it. `wake` is called after a commit."""
 
     settings: Settings
     clock: Clock
     store: Store
     keyring: KeyRing
     router: Router
-    backlog: Backlog
     books: Books
     verifications: Verifications
     signatures: Signatures
@@ -65,8 +63,7 @@ class Context:
     custody: Custody
     resolver: Resolver
     metrics: Metrics
-    ring_webhooks: Callable[[Bells], None]
-    cancel_on_air: Callable[[Sequence[str]], None]
+    wake: Wake
     lines: Lines
     door: Door = field(init=False)
     in_flight: InFlight = field(default_factory=InFlight)
@@ -91,7 +88,6 @@ class Context:
             store=core.store,
             keyring=core.keyring,
             router=core.router,
-            backlog=core.backlog,
             books=core.books,
             verifications=core.verifications,
             signatures=core.signatures,
@@ -105,7 +101,6 @@ class Context:
             custody=core.custody,
             resolver=resolver,
             metrics=core.metrics,
-            ring_webhooks=core.ring_webhooks,
-            cancel_on_air=core.pool.canceling.ask,
+            wake=core.wake,
             lines=core.pool,
         )

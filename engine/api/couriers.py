@@ -3,12 +3,12 @@
 A key with `handover:courier` opens these and nothing else. Devices are registered by merchants.
 """
 
-import base64
 from typing import Final
 
 from starlette.responses import Response
 
-from engine.api import paging
+from engine import base64url
+from engine.api import paging, reading
 from engine.api.changing import change, instant_of
 from engine.api.deliveries import HELD, ONE, OVER
 from engine.api.delivery_bodies import (
@@ -94,10 +94,8 @@ async def sync_handover_log(call: Calling, body: LogBody) -> Response:
 @routes.get("/v1/handover-keys", needs=_EITHER, shows=HandoverKeys)
 async def list_handover_keys(call: Calling) -> Response:
     """List the public keys with which a device checks QR codes without a network."""
-    keys = {
-        kid: base64.urlsafe_b64encode(key.public_bytes_raw()).decode().rstrip("=")
-        for kid, key in call.context.keyring.public_keys().items()
-    }
+    known = call.context.keyring.public_keys()
+    keys = {kid: base64url.encode(key.public_bytes_raw()) for kid, key in known.items()}
     return call.shown(as_json({"keys": keys}))
 
 
@@ -111,10 +109,7 @@ async def register_device(call: Calling, body: DeviceBody) -> Response:
 @routes.get(_DEVICES, needs=_MERCHANT, shows=DevicePage)
 async def list_devices(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
     """List the couriers' devices, newest first."""
-    before = paging.after(cursor)
-    logs = call.context.handover_logs
-    rows = await call.read(lambda tx: logs.devices(tx, call.application_id, before, limit + 1))
-    return call.shown(paging.page(rows, limit))
+    return await reading.listed(call, call.context.handover_logs.devices, limit, cursor)
 
 
 @routes.post(f"{_DEVICES}/{{device_id}}/revoke", needs=_MERCHANT, answers={200: DeviceShown})

@@ -41,8 +41,7 @@ def routes(context: Context) -> list[Route]:
             wakes = await context.store.write(lambda tx: lead_crm.heard(tx, context.leads, name, changes, now))
         except (StoreUnavailable, CommitUnknown):
             return Response(status_code=_AGAIN)
-        context.backlog.add(wakes.queued)
-        context.ring_webhooks(wakes.bells)
+        context.wake(wakes.queued, wakes.bells, wakes.on_air)
         return Response(status_code=204)
 
     return [Route("/crm/{name}", posted, methods=["POST"], include_in_schema=False)]

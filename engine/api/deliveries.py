@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from engine.api import paging
+from engine.api import paging, reading
 from engine.api.accepting import destination, network_of
 from engine.api.changing import change, instant_of
 from engine.api.delivery_bodies import (
@@ -25,7 +25,6 @@ from engine.api.delivery_bodies import (
 )
 from engine.api.endpoint import Call, Calling, Routes
 from engine.api.idempotency import Answer
-from engine.api.messages import Timeline
 from engine.api.problems import NUMBERS, PROBLEMS, ROUTING, Refused, problem_body
 from engine.api.types import as_json
 from engine.apikeys import Scope
@@ -75,30 +74,19 @@ async def create_deliveries(call: Calling, body: DeliveryBatchBody) -> Response:
 @routes.get(_PATH, needs=_MERCHANT, shows=DeliveryPage)
 async def list_deliveries(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
     """List the application's deliveries, newest first."""
-    before = paging.after(cursor)
-    case = call.context.deliveries
-    rows = await call.read(lambda tx: case.page(tx, call.application_id, before, limit + 1))
-    return call.shown(paging.page(rows, limit))
+    return await reading.listed(call, call.context.deliveries.page, limit, cursor)
 
 
 @routes.get(ONE, needs=_MERCHANT, shows=DeliveryShown)
 async def read_delivery(call: Calling, delivery_id: str) -> Response:
     """Read a delivery. Nothing is spent, and nothing has an effect."""
-    case = call.context.deliveries
-    found = await call.read(lambda tx: case.read(tx, call.application_id, delivery_id))
-    if found is None:
-        raise Refused("not_found")
-    return call.shown(as_json(found))
+    return await reading.one(call, call.context.deliveries.read, delivery_id)
 
 
-@routes.get(f"{ONE}/timeline", needs=_MERCHANT, shows=Timeline)
+@routes.get(f"{ONE}/timeline", needs=_MERCHANT, shows=reading.Timeline)
 async def read_delivery_timeline(call: Calling, delivery_id: str) -> Response:
     """Read everything that happened: sends, receipts, checks, decisions, each with its time."""
-    case = call.context.deliveries
-    entries = await call.read(lambda tx: case.timeline(tx, call.application_id, delivery_id))
-    if entries is None:
-        raise Refused("not_found")
-    return call.shown(as_json({"data": entries, "next_cursor": None}))
+    return await reading.timeline(call, call.context.deliveries.timeline, delivery_id)
 
 
 @routes.patch(ONE, needs=_MERCHANT, answers={200: DeliveryShown}, refuses=(*OVER, *HELD, "bad_slot"))

@@ -21,10 +21,10 @@ from engine.api.types import (
     ShortText,
     Shown,
 )
+from engine.cases.deliveries import NOTICES
 
 STOPS_MOST: Final = 200
 ENTRIES_MOST: Final = 500
-NOTICES: Final = ("on_the_way", "arriving", "delivered", "missed", "changed")
 NoticeName = Literal["on_the_way", "arriving", "delivered", "missed", "changed"]
 CourierId = Annotated[
     str,

@@ -150,12 +150,7 @@ class Call:
         return self._answered(answer)
 
     def _answered(self, answer: Answer) -> Response:
-        if answer.queued:
-            self.context.backlog.add(answer.queued)
-        if answer.bells:
-            self.context.ring_webhooks(list(answer.bells))
-        if answer.on_air:
-            self.context.cancel_on_air(answer.on_air)
+        self.context.wake(answer.queued, list(answer.bells), answer.on_air)
         kind = _JSON if answer.status < 400 else problems.MEDIA_TYPE
         response = Response(answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=kind)
         if answer.repeated:

@@ -11,11 +11,10 @@ from fastapi import Query
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
-from engine.api import paging
+from engine.api import paging, reading
 from engine.api.accepting import destination, network_of
 from engine.api.changing import change, instant_of
 from engine.api.endpoint import Calling, Routes
-from engine.api.messages import Timeline
 from engine.api.problems import NUMBERS, ROUTING, Refused
 from engine.api.signature_bodies import Reason
 from engine.api.types import (
@@ -163,10 +162,7 @@ async def create_lead(call: Calling, body: LeadBody) -> Response:
 @routes.get(_PATH, needs=(Scope.LEADS_READ,), shows=LeadPage)
 async def list_leads(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
     """List the application's leads, newest first."""
-    before = paging.after(cursor)
-    case = call.context.leads
-    rows = await call.read(lambda tx: case.page(tx, call.application_id, before, limit + 1))
-    return call.shown(paging.page(rows, limit))
+    return await reading.listed(call, call.context.leads.page, limit, cursor)
 
 
 @routes.get("/v1/stats/leads", needs=(Scope.LEADS_READ, Scope.STATS_READ), shows=FunnelShown)
@@ -187,21 +183,13 @@ async def read_funnel(call: Calling, first: _Day, last: _Day) -> Response:
 @routes.get(_ONE, needs=(Scope.LEADS_READ,), shows=LeadShown)
 async def read_lead(call: Calling, lead_id: str) -> Response:
     """Read a lead. Nothing is spent, and nothing has an effect."""
-    case = call.context.leads
-    found = await call.read(lambda tx: case.read(tx, call.application_id, lead_id))
-    if found is None:
-        raise Refused("not_found")
-    return call.shown(as_json(found))
+    return await reading.one(call, call.context.leads.read, lead_id)
 
 
-@routes.get(f"{_ONE}/timeline", needs=(Scope.LEADS_READ,), shows=Timeline)
+@routes.get(f"{_ONE}/timeline", needs=(Scope.LEADS_READ,), shows=reading.Timeline)
 async def read_lead_timeline(call: Calling, lead_id: str) -> Response:
     """Read everything that happened to a lead, each with its time."""
-    case = call.context.leads
-    entries = await call.read(lambda tx: case.timeline(tx, call.application_id, lead_id))
-    if entries is None:
-        raise Refused("not_found")
-    return call.shown(as_json({"data": entries, "next_cursor": None}))
+    return await reading.timeline(call, call.context.leads.timeline, lead_id)
 
 
 @routes.post(

@@ -11,12 +11,12 @@ import trio
 from pydantic import Field
 from starlette.responses import Response
 
-from engine.api import message_rows, paging
+from engine.api import message_rows, paging, reading
 from engine.api.accepting import Acceptance, Accepted, MessageBody
 from engine.api.endpoint import Call, Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import NUMBERS, ROUTING, Problem, Refused, problem_body
-from engine.api.types import Body, Instant, OpenShown, Shown, as_json
+from engine.api.types import Body, Instant, Shown, as_json
 from engine.apikeys import Scope
 from engine.cases import timeline
 from engine.store.transaction import Tx
@@ -66,20 +66,6 @@ class MessagePage(Shown):
 
     data: list[MessageShown]
     next_cursor: str | None
-
-
-class TimelineEntry(OpenShown):
-    """One thing that happened; further members depend on `what`."""
-
-    at: Instant
-    what: str
-
-
-class Timeline(Shown):
-    """Everything that happened, in order."""
-
-    data: list[TimelineEntry]
-    next_cursor: None = None
 
 
 class BatchBody(Body):
@@ -170,18 +156,15 @@ async def read_message(call: Calling, message_id: str) -> Response:
     return call.shown(_as_json(row, in_full=call.caller.may(Scope.READ_PII)))
 
 
-@routes.get("/v1/messages/{message_id}/timeline", needs=(Scope.MESSAGES_READ,), shows=Timeline)
+@routes.get("/v1/messages/{message_id}/timeline", needs=(Scope.MESSAGES_READ,), shows=reading.Timeline)
 async def read_message_timeline(call: Calling, message_id: str) -> Response:
     """Read everything that happened to a message: submits, answers, receipts, events, webhooks, each with its time."""
 
-    def read(tx: Tx) -> list[dict[str, Any]] | None:
-        mine = message_rows.read(tx, call.application_id, message_id)
+    def happened(tx: Tx, application_id: str, message_id: str) -> list[dict[str, Any]] | None:
+        mine = message_rows.read(tx, application_id, message_id)
         return None if mine is None else timeline.of_message(tx, message_id)
 
-    entries = await call.read(read)
-    if entries is None:
-        raise Refused("not_found")
-    return call.shown(as_json({"data": entries, "next_cursor": None}))
+    return await reading.timeline(call, happened, message_id)
 
 
 @routes.post(

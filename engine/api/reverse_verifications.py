@@ -5,6 +5,7 @@ mapping of outcomes to HTTP. The result is read with the secret that the start r
 """
 
 import json
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 import trio
@@ -12,15 +13,14 @@ from fastapi import Header, Query
 from pydantic import Field, StringConstraints
 from starlette.responses import Response
 
-from engine.api import paging
+from engine.api import paging, reading
 from engine.api.accepting import destination
+from engine.api.changing import answer, change
 from engine.api.endpoint import Call, Calling, Routes
 from engine.api.idempotency import Answer
-from engine.api.messages import Timeline
 from engine.api.pages import qr
 from engine.api.problems import NUMBERS, Refused
 from engine.api.types import NO_NUL, Body, Instant, Language, NumberText, OpenShown, Region, ShortText, Shown, as_json
-from engine.api.verifications import answer
 from engine.apikeys import Scope
 from engine.cases.outcomes import Outcome
 from engine.cases.reverse import LIFE_LEAST_S, LIFE_MOST_S, StartReverse
@@ -128,10 +128,7 @@ async def start_reverse_verification(call: Calling, body: StartBody) -> Response
 @routes.get(_PATH, needs=(Scope.VERIFY_READ,), shows=ReversePage)
 async def list_reverse_verifications(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
     """List the application's reverse verifications, newest first; senders are shown to their secrets alone."""
-    before = paging.after(cursor)
-    case = call.context.reverses
-    rows = await call.read(lambda tx: case.list_page(tx, call.application_id, before, limit + 1))
-    return call.shown(paging.page(rows, limit))
+    return await reading.listed(call, call.context.reverses.list_page, limit, cursor)
 
 
 @routes.get(_ONE, needs=(Scope.VERIFY_READ,), shows=ReverseResult, refuses=("wrong_secret",))
@@ -153,13 +150,10 @@ async def read_reverse_verification(
     return call.shown(as_json(outcome.body))
 
 
-@routes.get(f"{_ONE}/timeline", needs=(Scope.VERIFY_READ,), shows=Timeline)
+@routes.get(f"{_ONE}/timeline", needs=(Scope.VERIFY_READ,), shows=reading.Timeline)
 async def read_reverse_timeline(call: Calling, reverse_id: str) -> Response:
     """Read everything that happened, each with its time."""
-    entries = await call.read(lambda tx: call.context.reverses.timeline(tx, call.application_id, reverse_id))
-    if entries is None:
-        raise Refused("not_found")
-    return call.shown(as_json({"data": entries, "next_cursor": None}))
+    return await reading.timeline(call, call.context.reverses.timeline, reverse_id)
 
 
 @routes.post(
@@ -170,28 +164,14 @@ async def read_reverse_timeline(call: Calling, reverse_id: str) -> Response:
 )
 async def confirm_reverse_verification(call: Calling, reverse_id: str, body: ConfirmBody) -> Response:
     """Tell whether the user says that it was them: only then is one approved that was started with `confirm`."""
-    case = call.context.reverses
-    return await call.change(
-        lambda tx: answer(
-            case.confirm(
-                tx, call.application_id, reverse_id, body.secret, call.caller.actor, call.now, agreed=body.agreed
-            ),
-            call.now,
-            confirmed=200,
-        ),
-        urgent=True,
-    )
+    confirm = partial(call.context.reverses.confirm, agreed=body.agreed)
+    return await change(call, confirm, reverse_id, body.secret, confirmed=200)
 
 
 @routes.post(f"{_ONE}/cancel", needs=(Scope.VERIFY_START,), answers={200: ReverseShown}, refuses=_OVER)
 async def cancel_reverse_verification(call: Calling, reverse_id: str) -> Response:
     """End one; its code approves nothing any more."""
-    case = call.context.reverses
-    return await call.change(
-        lambda tx: answer(
-            case.cancel(tx, call.application_id, reverse_id, call.caller.actor, call.now), call.now, canceled=200
-        )
-    )
+    return await change(call, call.context.reverses.cancel, reverse_id, canceled=200)
 
 
 async def _read(call: Call, reverse_id: str, secret: str) -> Outcome:

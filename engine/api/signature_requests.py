@@ -9,11 +9,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from engine.api import paging
+from engine.api import paging, reading
 from engine.api.accepting import destination, network_of
 from engine.api.changing import change, instant_of
 from engine.api.endpoint import Call, Calling, Routes
-from engine.api.messages import Timeline
 from engine.api.problems import NUMBERS, ROUTING, Refused
 from engine.api.signature_bodies import (
     DocumentChange,
@@ -25,7 +24,6 @@ from engine.api.signature_bodies import (
     SignerBody,
     SignerChange,
 )
-from engine.api.types import as_json
 from engine.apikeys import Scope
 from engine.cases.signatures import (
     AskedDocument,
@@ -77,30 +75,19 @@ async def create_signature_request(call: Calling, body: RequestBody) -> Response
 @routes.get("/v1/signature-requests", needs=(Scope.SIGN_READ,), shows=RequestPage)
 async def list_signature_requests(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
     """List the application's signature requests, newest first."""
-    before = paging.after(cursor)
-    case = call.context.signatures
-    rows = await call.read(lambda tx: case.page(tx, call.application_id, before, limit + 1))
-    return call.shown(paging.page(rows, limit))
+    return await reading.listed(call, call.context.signatures.page, limit, cursor)
 
 
 @routes.get(_PATH, needs=(Scope.SIGN_READ,), shows=RequestShown)
 async def read_signature_request(call: Calling, request_id: str) -> Response:
     """Read a request with its signings. Nothing is spent, and nothing has an effect."""
-    case = call.context.signatures
-    found = await call.read(lambda tx: case.read(tx, call.application_id, request_id))
-    if found is None:
-        raise Refused("not_found")
-    return call.shown(as_json(found))
+    return await reading.one(call, call.context.signatures.read, request_id)
 
 
-@routes.get(f"{_PATH}/timeline", needs=(Scope.SIGN_READ,), shows=Timeline)
+@routes.get(f"{_PATH}/timeline", needs=(Scope.SIGN_READ,), shows=reading.Timeline)
 async def read_signature_timeline(call: Calling, request_id: str) -> Response:
     """Read everything that happened: sends, answers, receipts, checks, webhooks, each with its time."""
-    case = call.context.signatures
-    entries = await call.read(lambda tx: case.timeline(tx, call.application_id, request_id))
-    if entries is None:
-        raise Refused("not_found")
-    return call.shown(as_json({"data": entries, "next_cursor": None}))
+    return await reading.timeline(call, call.context.signatures.timeline, request_id)
 
 
 @routes.post(

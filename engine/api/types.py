@@ -1,4 +1,4 @@
-"""The types of request bodies and of answers: text that both databases can hold, 64-bit integers, finite numbers.
+"""The types of request bodies and of answers: text that both databases can hold, names, instants.
 
 It validates shapes; meaning (is this a number? may this sender be used?) is the routes' affair. Every module of
 routes imports it.
@@ -13,7 +13,6 @@ from engine.logs import escaped
 
 # PostgreSQL cannot store NUL; the JSON parser refuses lone surrogates, which no encoding can carry.
 NO_NUL: Final = r"^[^\x00]*$"
-_MOST: Final = 2**63 - 1
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
@@ -21,8 +20,6 @@ NumberText = Annotated[str, StringConstraints(min_length=1, max_length=40, patte
 BodyText = Annotated[str, StringConstraints(min_length=1, max_length=4_000, pattern=NO_NUL)]
 Region = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
-Int64 = Annotated[int, Field(ge=-_MOST - 1, le=_MOST)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 Instant = Annotated[str, Field(description="RFC 3339, UTC", json_schema_extra={"format": "date-time"})]
 Binding = Annotated[
     dict[

@@ -3,12 +3,14 @@
 Store functions, called in the transaction that wrote those rows; the conversations that keep evidence are the callers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import bindparam, select
 
+from engine.cases.effects import Queued
 from engine.clock import to_rfc3339
+from engine.codes import CodeSeed
 from engine.evidence.sealing import NewEntry
 from engine.keyring import KeyRing
 from engine.smpp.pdu import status_name
@@ -17,9 +19,45 @@ from engine.store.tables import Part, ReceiptRow, ReplyPart
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from engine.transit.settling import Tally
-from workflows.base import Outcome
+from workflows.base import Json, Outcome, Send
+from workflows.wording import Templates
 
+_SLOTS: Final = {"code": "0CODE0SLOT", "page": "https://page.invalid/0"}
+"""What stands for code and link while a text is kept; nothing that a text may hold looks like them."""
 _SUBMITTED: Final = frozenset({Outcome.ACCEPTED, Outcome.IN_DOUBT})
+
+
+def queued(
+    templates: Templates,
+    keyring: KeyRing,
+    message: Queued,
+    send: Send,
+    phone: str,
+    about: Mapping[str, Json],
+    code_for: Mapping[str, Json],
+    seed: str | None,
+) -> NewEntry:
+    """Return the entry of a message that was queued: its text with `{code}` and `{page}` where they will stand.
+
+    `about` says to whom it goes; of a text with a code, `code_for` what the code is for, its seed what it will be.
+    """
+    slots = {name: _SLOTS[name] for name in send.slots}
+    params: dict[str, Any] = {**send.params, **slots}
+    text = templates.render(message.path, params)
+    for name, slot in slots.items():
+        text = text.replace(slot, f"{{{name}}}")
+    body: dict[str, Json] = {
+        "message": message.message_id,
+        "role": send.role.partition(":")[0],
+        **about,
+        "template": message.pinned,
+        "language": send.language,
+    }
+    has_code = "code" in send.slots
+    if has_code:
+        body |= {**code_for, "generation": send.generation}
+    code = CodeSeed.from_json(seed) if has_code and seed is not None else None
+    return NewEntry("message.queued", body, {"text": text}, keyring.fingerprint("phone", phone), code=code)
 
 
 def moved(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:

@@ -8,11 +8,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from engine.cases import casebook
 from engine.cases.casebook import Budget, CaseRow
 from engine.cases.effects import Destination, Effects, kept
+from engine.cases.entering import generation_of, with_superseded
 from engine.cases.outcomes import Wakes
 from engine.clock import Clock
 from engine.codes import CodeSeed, draw
@@ -23,6 +24,8 @@ from engine.store.transaction import Tx
 from workflows.base import CancelSends, Effect, Seal, Send, Step
 from workflows.verify import WORKFLOW, VerificationCase
 from workflows.window import Day, Window
+
+_OF_A_DAY: Final = "*day"  # the purpose of a day's budget, over those that callers name
 
 
 class Held(NamedTuple):
@@ -115,8 +118,7 @@ class Conductor:
     def _with_seed(self, held: Held, generation: int) -> Held:
         """Give a generation its seed; an earlier one is kept, to know a superseded code when it is typed."""
         row = held.row
-        present = None if row.seed is None else CodeSeed.from_json(row.seed)
-        if present is not None and present.generation == generation:
+        if generation_of(row.seed) == generation:
             return held
         kid = self.keyring.current_kid
         seed = CodeSeed(
@@ -130,8 +132,8 @@ class Conductor:
             alphabet=held.code_alphabet,
         )
         seed, _code = draw(seed, self.keyring.code_key(kid), self._nonce, needs_digit=True)
-        old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
-        return held._replace(row=row._replace(seed=seed.to_json(), old_seeds=json.dumps(old)))
+        old = with_superseded(row.old_seeds, row.seed)
+        return held._replace(row=row._replace(seed=seed.to_json(), old_seeds=old))
 
     def _nonce(self) -> str:
         return self.clock.entropy(16).hex()
@@ -157,17 +159,22 @@ class Conductor:
 
     def _cancel_sends(self, tx: Tx, held: Held, cancel: CancelSends, now: int, wakes: Wakes) -> None:
         generations = {message.role: message.generation for message in held.case.messages}
-        ids = [
-            message_id
+        roles = {
+            message_id: role
             for message_id, role in held.roles.items()
             if cancel.before_generation is None or generations.get(role, 0) < cancel.before_generation
-        ]
-        self.effects.stop(tx, ids, on_air=cancel.on_air, now=now, wakes=wakes)
+        }
+        self.effects.stop(tx, roles, cancel, now, wakes)
 
 
 def day_budget(budget: Budget) -> Budget:
     """Return the budget of a day: over all profiles and purposes of one application."""
-    return budget._replace(profile="*", purpose="*day")
+    return budget._replace(profile="*", purpose=_OF_A_DAY)
+
+
+def codes_of_day(application_id: str, phone_fp: str, workflow: str) -> Budget:
+    """Return the budget of a day's codes of a workflow to one number, within the application."""
+    return Budget(application_id, f"*{workflow}", phone_fp, _OF_A_DAY)
 
 
 def load_window(counters: Mapping[str, Any]) -> Window:

@@ -6,16 +6,16 @@ codes in a day, over all deliveries, is suspended until the next.
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 from engine.cases import casebook
 from engine.cases.casebook import Budget
 from engine.cases.conducting import load_day
-from engine.cases.deliveries import NOT_FOUND, Deliveries
+from engine.cases.deliveries import Deliveries
 from engine.cases.entering import verdict_on
 from engine.cases.handover_conducting import Held
 from engine.cases.handover_tokens import is_token, verdict_on_token
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import NOT_FOUND, Outcome, Wakes, public
 from engine.store.transaction import Tx
 from workflows import handover
 from workflows.base import Effect, Refused, Step, Verdict
@@ -26,8 +26,6 @@ from workflows.handover_eta import Position, eta
 from workflows.handover_events import ArrivalTold, CodeEntered, Entry, Event, FailTold, PositionTold, Stated
 from workflows.handover_telling import about_courier
 from workflows.window import Day
-
-_REFUSAL: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +146,7 @@ class Couriers:
     def _told(self, held: Held, decided: Step[DeliveryCase], wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        told: dict[str, Any] = public(answer.facts if answer.status >= _REFUSAL else handover.courier_view(held.case))
+        told: dict[str, Any] = public(answer.facts if answer.is_refusal else handover.courier_view(held.case))
         return wakes.outcome(answer.code, told)
 
     def _put_check(self, tx: Tx, held: Held, answer: str, now: int, *, spent: bool) -> None:

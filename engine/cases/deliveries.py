@@ -10,12 +10,11 @@ from typing import Any, Final
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import CaseRow
-from engine.cases.conducting import load_day
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import code_of
 from engine.cases.handover_conducting import HandoverConductor, Held
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
-from engine.cases.signatures import codes_of_day
 from engine.codes import CodeSeed, page_token
 from engine.phones import mask
 from engine.store.transaction import Tx
@@ -38,9 +37,7 @@ from workflows.handover_events import (
 )
 from workflows.wording import LANGUAGES, language_of
 
-NOT_FOUND: Final = Outcome("not_found")
 NOTICES: Final = tuple(str(one) for one in Notice)
-_REFUSAL: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +302,7 @@ class Deliveries:
     def _told(self, held: Held, decided: Step[DeliveryCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             return wakes.outcome(answer.code, public(answer.facts))
         return wakes.outcome(answer.code, self._view(held, now))
 

@@ -4,7 +4,7 @@ The conductors of the workflows call it while they write a step; it knows no wor
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -21,7 +21,7 @@ from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.queue import NewMessage
 from engine.transit.routing import NoRoute, Router, elsewhere
 from engine.transit.settling import Tally
-from workflows.base import Arm, Audit, Disarm, Effect, Finish, Notify, Send
+from workflows.base import Arm, Audit, CancelSends, Disarm, Effect, Finish, Notify, Send
 from workflows.wording import Templates, template_path
 
 _CATEGORY_OF: Final = {class_name: category for category, class_name in CATEGORIES.items()}
@@ -166,15 +166,20 @@ class Effects:
         casebook.keep_template(tx, pinned, path, self.templates.texts[path], now)
         return path, pinned
 
-    def stop(self, tx: Tx, ids: Sequence[str], *, on_air: bool, now: int, wakes: Wakes) -> None:
-        """Cancel those of these messages that have not been sent; have the operator asked about the others."""
+    def stop(self, tx: Tx, roles: Mapping[str, str], cancel: CancelSends, now: int, wakes: Wakes) -> None:
+        """Cancel a case's messages (their ids and roles) that have not been sent, as far as the roles are named; have
+        the operator asked about the others.
+        """
+        ids = [message_id for message_id, role in roles.items() if cancel.roles is None or role in cancel.roles]
+        if not ids:
+            return
         tallies = [tally for tally in queue.load(tx, ids).values() if tally.final_at is None]
         unsent = [tally for tally in tallies if tally.state in {"queued", "waiting"}]
         for tally in unsent:
             tally.finish("canceled", now, "case_over")
         if unsent:
             wakes.bells += self.write_messages(tx, unsent, now)
-        if on_air:
+        if cancel.on_air:
             wakes.on_air += [tally.id for tally in tallies if tally.state == "accepted"]
 
 

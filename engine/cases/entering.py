@@ -16,6 +16,19 @@ def code_of(keyring: KeyRing, stored: str) -> str:
     return derive(seed, keyring.code_key(seed.kid))
 
 
+def generation_of(stored: str | None) -> int:
+    """Return which code of its case a stored seed gives: the first is 1, none is 0."""
+    return 0 if stored is None else CodeSeed.from_json(stored).generation
+
+
+def with_superseded(old_seeds: str, present: str | None, most: int | None = None) -> str:
+    """Return the superseded seeds (a JSON list, as rows keep it) with the present one; the latest `most` if given."""
+    if present is None:
+        return old_seeds
+    old = [*json.loads(old_seeds), present]
+    return json.dumps(old if most is None else old[-most:])
+
+
 def verdict_on(
     entry: str, keyring: KeyRing, seed: str | None, old_seeds: str, *, alphabet: str, length: int
 ) -> Verdict:

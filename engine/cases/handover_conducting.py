@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from engine.cases import casebook, handover_rows
+from engine.cases import carriage, casebook, handover_rows
 from engine.cases.casebook import CaseRow
 from engine.cases.effects import Effects, kept
+from engine.cases.entering import generation_of, with_superseded
 from engine.cases.issuing import Issuing
-from engine.cases.outcomes import Wakes, public
-from engine.cases.people import Person, open_people, seal_people
+from engine.cases.outcomes import Wakes
+from engine.cases.people import Person, about_person, open_people, seal_people
 from engine.clock import Clock
 from engine.codes import CodeSeed, page_token
 from engine.events import NewEvent, record
@@ -28,9 +29,7 @@ from workflows.handover import WORKFLOW
 from workflows.handover_case import DeliveryCase
 
 _OLD_SEEDS_MOST: Final = 12
-_SLOTS: Final = {"code": "0CODE0SLOT", "page": "https://page.invalid/0"}
-"""What stands for code and link while a text is kept; nothing that a text may hold looks like them."""
-_PERSONAL: Final = {"recipient.declared", "delegate.declared"}
+_DECLARES: Final = dict.fromkeys(("recipient.declared", "delegate.declared"), ("phone", "name"))
 
 
 class Held(NamedTuple):
@@ -120,7 +119,7 @@ class HandoverConductor:
             handover_rows.insert_parties(tx, fresh)
             held = held._replace(rows={**held.rows, **{one.id: one for one in fresh}})
         case, row = held.case, held.row
-        if not case.generation or case.generation == _generation(row.seed):
+        if not case.generation or case.generation == generation_of(row.seed):
             return held
         mine = held.rows[case.holder]
         seed = CodeSeed(
@@ -136,14 +135,14 @@ class HandoverConductor:
         seed = self.issuing.issue(tx, seed, mine.phone_fp, mine.id, (), now)
         token = page_token(seed, self.keyring.code_key(seed.kid))
         token_hash = self.keyring.fingerprint("handover_page", token)
-        old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
+        old = with_superseded(row.old_seeds, row.seed, _OLD_SEEDS_MOST)
         changed = {
             one.id: one._replace(seed=None, token_hash="") if one.seed is not None else one
             for one in held.rows.values()
         }
         changed[mine.id] = mine._replace(seed=seed.to_json(), token_hash=token_hash)
         handover_rows.store_parties(tx, [one for one in changed.values() if one != held.rows[one.id]])
-        row = row._replace(seed=seed.to_json(), old_seeds=json.dumps(old[-_OLD_SEEDS_MOST:]))
+        row = row._replace(seed=seed.to_json(), old_seeds=old)
         return held._replace(row=row, rows=changed)
 
     def _silent(self, tx: Tx, held: Held) -> Held:
@@ -174,11 +173,9 @@ class HandoverConductor:
             case Send():
                 return self._send(tx, held, effect, now, wakes, entries)
             case Seal():
-                entries.append(self._sealed(held, effect))
-            case CancelSends(on_air, _, roles):
-                ids = [key for key, role in held.roles.items() if roles is None or role in roles]
-                if ids:
-                    self.effects.stop(tx, ids, on_air=on_air, now=now, wakes=wakes)
+                entries.append(about_person(self.keyring, held.people, effect, _DECLARES))
+            case CancelSends():
+                self.effects.stop(tx, held.roles, effect, now, wakes)
             case _:
                 return held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
         return held
@@ -190,44 +187,15 @@ class HandoverConductor:
             tx, held.row, send, person.phone, person.destination, now, wakes,
             seed=seed, expects_reply=held.case.replies, avoid=self._carried_by(tx, held, send.unlike),
         )  # fmt: skip
-        params: dict[str, Any] = {**send.params} | {name: _SLOTS[name] for name in send.slots}
-        text = self.effects.templates.render(queued.path, params)
-        for name, slot in _SLOTS.items():
-            text = text.replace(slot, f"{{{name}}}")
-        body = {
-            "message": queued.message_id,
-            "role": send.role.partition(":")[0],
-            "person": send.recipient,
-            "template": queued.pinned,
-            "language": send.language,
-        }
-        carries_code = "code" in send.slots
         entries.append(
-            NewEntry(
-                "message.queued",
-                body | ({"delivery": held.row.id, "generation": send.generation} if carries_code else {}),
-                {"text": text},
-                self.keyring.fingerprint("phone", person.phone),
-                code=CodeSeed.from_json(seed) if carries_code and seed is not None else None,
+            carriage.queued(
+                self.effects.templates, self.keyring, queued, send, person.phone,
+                {"person": send.recipient}, {"delivery": held.row.id}, seed,
             )
-        )
+        )  # fmt: skip
         return held._replace(roles={**held.roles, queued.message_id: send.role})
 
     def _carried_by(self, tx: Tx, held: Held, role: str) -> str | None:
         """Return the account that carried the message of a role, if there is one."""
         ids = [key for key, one in held.roles.items() if role and one == role]
         return next((tally.account for tally in queue.load(tx, ids).values()), None) if ids else None
-
-    def _sealed(self, held: Held, seal: Seal) -> NewEntry:
-        private = dict(seal.private)
-        subject_fp = ""
-        if seal.subject:
-            person = held.people[seal.subject]
-            subject_fp = self.keyring.fingerprint("phone", person.phone)
-            if seal.kind in _PERSONAL:
-                private |= {"phone": person.phone, "name": person.name}
-        return NewEntry(seal.kind, public(seal.body), private, subject_fp, seal.stated)
-
-
-def _generation(stored: str | None) -> int:
-    return 0 if stored is None else CodeSeed.from_json(stored).generation

@@ -4,26 +4,26 @@ Store functions called by `following`.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar
 
 from engine.cases import carriage
 from engine.cases.casebook import CaseRow
 from engine.cases.deliveries import Deliveries
 from engine.cases.handover_logs import HandoverLogs
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import ENGINE, Wakes
 from engine.store.transaction import Tx
 from engine.transit.settling import Tally
 from workflows import handover
 from workflows.base import Outcome, Refused, Settled, TimerFired
-from workflows.handover import Facts
+from workflows.handover import WORKFLOW, Facts
 from workflows.handover_telling import CLAIM
-
-_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
 class HandoverFollowers:
     """What deliveries are told without a call."""
+
+    workflow: ClassVar = WORKFLOW
 
     deliveries: Deliveries
     logs: HandoverLogs
@@ -39,7 +39,7 @@ class HandoverFollowers:
         decided = handover.step(held.case, Settled(role, outcome, tally.id, tally.reason or ""), Facts(), now)
         assert not isinstance(decided, Refused)
         if decided.effects or decided.case != held.case:
-            conductor.apply(tx, held, decided, now, wakes, _ENGINE, before=entries)
+            conductor.apply(tx, held, decided, now, wakes, ENGINE, before=entries)
         else:
             conductor.sealer.seal(tx, row.application_id, row.id, entries, now)
 
@@ -50,4 +50,4 @@ class HandoverFollowers:
             for device in held.case.claimed_by:
                 self.logs.close(tx, row.application_id, device, now, wakes)
             return
-        self.deliveries.take(tx, held, TimerFired(kind), now, wakes, _ENGINE)
+        self.deliveries.take(tx, held, TimerFired(kind), now, wakes, ENGINE)

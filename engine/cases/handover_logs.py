@@ -4,7 +4,6 @@ Store functions, one transaction each. A log that is cut holds its deliveries in
 day is over; before that nobody learns which of its entries was right.
 """
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,11 +12,12 @@ from typing import Any, Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from engine import base64url
 from engine.cases import casebook, device_rows
 from engine.cases.couriers import Couriers
 from engine.cases.device_rows import Device, EntryRow
 from engine.cases.effects import kept
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import ENGINE, Outcome, Wakes, public
 from engine.store.transaction import Tx
 from workflows.handover_case import Door
 from workflows.handover_events import Claimed, Entry, Released, Stated
@@ -38,7 +38,6 @@ from workflows.handover_log import (
     span_of,
 )
 
-_ENGINE: Final = "engine"
 _KEY_OCTETS: Final = 32
 _PENDING: Final = "claimed"
 _WHOLE: Final = "adjudicated"
@@ -104,7 +103,7 @@ class HandoverLogs:
 
         def verify(octets: bytes, signature: str) -> bool:
             try:
-                key.verify(base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)), octets)
+                key.verify(base64url.decode(signature.rstrip("=")), octets)
             except (InvalidSignature, ValueError):
                 return False
             return True
@@ -155,7 +154,7 @@ class HandoverLogs:
         for delivery_id in sorted({one.delivery_id for one in rows}):
             held = deliveries.load(tx, application_id, delivery_id)
             if held is not None:
-                deliveries.take(tx, held, Claimed(device.id, device.courier), now, wakes, _ENGINE)
+                deliveries.take(tx, held, Claimed(device.id, device.courier), now, wakes, ENGINE)
 
     def _adjudicate(self, tx: Tx, device: Device, now: int, wakes: Wakes) -> Device:
         """Adjudicate every entry that waits, in the order of the log, and let its deliveries go on."""
@@ -166,7 +165,7 @@ class HandoverLogs:
         for delivery_id in sorted({one.delivery_id for one in waiting}):
             held = deliveries.load(tx, device.application_id, delivery_id)
             if held is not None:
-                deliveries.take(tx, held, Released(device.id), now, wakes, _ENGINE)
+                deliveries.take(tx, held, Released(device.id), now, wakes, ENGINE)
         device = device._replace(adjudicated=device.seq)
         device_rows.store_device(tx, device)
         return device
@@ -188,7 +187,7 @@ class HandoverLogs:
         step, result = adjudicate(held.case, verdict, entry, now)
         step = couriers.counted(tx, held, step, courier, now)
         if step.effects or step.case != held.case:
-            couriers.deliveries.conductor.apply(tx, held, step, now, wakes, _ENGINE)
+            couriers.deliveries.conductor.apply(tx, held, step, now, wakes, ENGINE)
         return result
 
     def _report(self, tx: Tx, device: Device, log: SentLog, *, whole: bool) -> dict[str, Any]:
@@ -240,7 +239,7 @@ def _row_name(device_id: str, seq: int) -> str:
 
 def _key(public_key: str) -> Ed25519PublicKey | None:
     try:
-        octets = base64.urlsafe_b64decode(public_key + "=" * (-len(public_key) % 4))
+        octets = base64url.decode(public_key)
         return Ed25519PublicKey.from_public_bytes(octets) if len(octets) == _KEY_OCTETS else None
     except ValueError:
         return None

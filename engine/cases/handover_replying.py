@@ -7,15 +7,14 @@ wrong one only if nobody else does. Every text that changes a delivery is eviden
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from engine.cases import carriage, casebook, handover_rows
 from engine.cases.couriers import Couriers
 from engine.cases.deliveries import Asked
 from engine.cases.entering import code_of
 from engine.cases.handover_conducting import Held
-from engine.cases.outcomes import Outcome, Wakes
-from engine.cases.signature_replying import Claimed
+from engine.cases.outcomes import ENGINE, Claimed, Outcome, Wakes
 from engine.codes import equal
 from engine.evidence.sealing import NewEntry
 from engine.phones import BadNumber, parse_destination
@@ -29,8 +28,6 @@ from workflows.handover_events import CodeEntered, DelegationEnded, Entry, Event
 from workflows.handover_replies import passed_on
 from workflows.matching import candidates
 from workflows.reply_words import Meaning, meaning_of
-
-_ENGINE: Final = "engine"
 
 
 class _Listener(NamedTuple):
@@ -87,9 +84,9 @@ class HandoverReplies:
             )
             assert isinstance(decided, Step)
             before = [self._evidence(tx, held, reply, "code_equal_to_none")]
-            held = self.couriers.deliveries.conductor.apply(tx, held, decided, now, wakes, _ENGINE, before=before)
+            held = self.couriers.deliveries.conductor.apply(tx, held, decided, now, wakes, ENGINE, before=before)
             answered = TextReplied(row.id, reply.id, Said.NOT_DELEGATED)
-            self.couriers.deliveries.take(tx, held, answered, now, wakes, _ENGINE)
+            self.couriers.deliveries.take(tx, held, answered, now, wakes, ENGINE)
             claimed = Claimed(row.application_id, row.delivery_id, "code_equal_to_none")
         return claimed
 
@@ -131,7 +128,7 @@ class HandoverReplies:
     def _told(self, tx: Tx, reply: JoinedReply, held: Held, event: Event, choice: str, now: int, wakes: Wakes) -> bool:
         """Step a delivery by what a reply means, the reply itself being its evidence; tell whether it was taken."""
         before = [self._evidence(tx, held, reply, choice)]
-        decided = self.couriers.deliveries.take(tx, held, event, now, wakes, _ENGINE, before=before)
+        decided = self.couriers.deliveries.take(tx, held, event, now, wakes, ENGINE, before=before)
         return not isinstance(decided, Refused)
 
     # Who listens.

@@ -4,13 +4,12 @@ A token says which delivery, which of its codes, and until when; its signature i
 The format is described in docs/handover-offline.md.
 """
 
-import base64
-import binascii
 import json
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 
+from engine import base64url
 from engine.clock import SECOND
 from engine.codes import CodeSeed, equal, qr_nonce
 from engine.keyring import KeyRing
@@ -31,7 +30,7 @@ def token_of(keyring: KeyRing, delivery_id: str, stored: str, until: int) -> str
         "k": keyring.current_evidence,
     }
     payload = json.dumps(facts, separators=(",", ":"), sort_keys=True).encode()
-    return f"{PREFIX}.{base64.urlsafe_b64encode(payload).decode().rstrip('=')}.{keyring.sign(LABEL + payload)}"
+    return f"{PREFIX}.{base64url.encode(payload)}.{keyring.sign(LABEL + payload)}"
 
 
 def verdict_on_token(keyring: KeyRing, delivery_id: str, token: str, stored: str | None, old: list[str]) -> Verdict:
@@ -60,10 +59,10 @@ def _opened(keyring: KeyRing, token: str) -> dict[str, Any] | None:
     if prefix != PREFIX or len(token) > _LONGEST:
         return None
     try:
-        octets = base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        octets = base64url.decode(payload)
         facts = json.loads(octets)
         key = keyring.public_keys()[facts["k"]]
-        key.verify(base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)), LABEL + octets)
-    except (binascii.Error, ValueError, KeyError, TypeError, InvalidSignature, RecursionError):
+        key.verify(base64url.decode(signature), LABEL + octets)
+    except (ValueError, KeyError, TypeError, InvalidSignature, RecursionError):
         return None
     return facts if isinstance(facts, dict) else None

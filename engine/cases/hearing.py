@@ -6,15 +6,12 @@ for all; any other goes from reader to reader by itself, in its place, so that n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
-from engine.cases.handover_replying import HandoverReplies
-from engine.cases.lead_replying import LeadReplies
 from engine.cases.listening import listened_to
-from engine.cases.opting import Opting
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import Claimed, Wakes
+from engine.cases.owning import OwnerOf
 from engine.cases.reverse_replying import ReverseReplies, Sent, Taken
-from engine.cases.signature_replying import Claimed, SignatureReplies
 from engine.clock import to_rfc3339
 from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
@@ -26,20 +23,24 @@ from workflows.matching import is_about_consent
 _LOOK_AHEAD_LEAST: Final = 8
 
 
+class Reader(Protocol):
+    """Takes a whole reply if it is theirs and says whose it is; else None, and nothing was changed."""
+
+    def __call__(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes, /) -> Claimed | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Hearing:
-    """The readers of replies, in the order in which they are asked. `owner_of` names the application of one of our
-    numbers and a text's keyword.
+    """Who is asked whether a reply is theirs: `stopping` whether it is nothing but STOP, `reverses`, then `readers` in
+    their order, until one takes it.
     """
 
     new_id: Callable[[str], str]
     keyring: KeyRing
-    owner_of: Callable[[str, str], str | None]
-    opting: Opting
+    owner_of: OwnerOf
+    stopping: Reader
     reverses: ReverseReplies
-    handovers: HandoverReplies
-    signatures: SignatureReplies
-    leads: LeadReplies
+    readers: Sequence[Reader]
 
     def replied(self, tx: Tx, replies: Sequence[JoinedReply], now: int) -> Wakes:
         """Store replies in order, with what they cause."""
@@ -74,22 +75,17 @@ class Hearing:
     def _asked(self, tx: Tx, sent: Sent, now: int, wakes: Wakes) -> Taken:
         """Ask one reader after the other; `sent` is whole."""
         reply = sent.reply
-        if claimed := self.opting.exact(tx, reply, now, wakes):
+        if claimed := self.stopping(tx, reply, now, wakes):
             return Taken(claimed)
         # A reverse code is forty bits and found by an index: a text that holds one means it, whatever else is open.
         [taken] = self.reverses.heard(tx, [sent], now, counting=False)
         if taken.claimed is not None:
             return taken
-        claimed = (
-            self.handovers.heard(tx, reply, now, wakes)
-            or self.signatures.heard(tx, reply, now, wakes)
-            or self.leads.heard(tx, reply, now, wakes)
-            or self.handovers.wrong(tx, reply, now, wakes)
-            or self.opting.loose(tx, reply, now, wakes)
-        )
-        if claimed is None:
-            self.reverses.unknown(tx, sent, now)
-        return Taken(claimed)
+        for read in self.readers:
+            if claimed := read(tx, reply, now, wakes):
+                return Taken(claimed)
+        self.reverses.unknown(tx, sent, now)
+        return _NOBODYS
 
     def _write(self, tx: Tx, some: Sequence[Sent], taken: Sequence[Taken], now: int, wakes: Wakes) -> None:
         rows: list[ReplyRow] = []

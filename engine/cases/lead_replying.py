@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from engine.cases import casebook, lead_rows
 from engine.cases.casebook import CaseRow
 from engine.cases.leads import Held, Leads
-from engine.cases.outcomes import Wakes
-from engine.cases.signature_replying import Claimed
+from engine.cases.outcomes import Claimed, Wakes
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from workflows.lead import Replied, Stopped

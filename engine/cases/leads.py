@@ -8,17 +8,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from engine.cases import casebook, lead_rows, timeline
-from engine.cases.casebook import CaseRow
-from engine.cases.conducting import load_day
+from engine.cases.casebook import Budget, CaseRow
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.effects import Effects, kept
-from engine.cases.entering import verdict_on
+from engine.cases.entering import generation_of, verdict_on, with_superseded
 from engine.cases.issuing import Issuing
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import ENGINE, NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
-from engine.cases.signatures import codes_of_day
 from engine.clock import DAY, Clock, to_rfc3339
 from engine.codes import CodeSeed
 from engine.consent import Consent
@@ -39,10 +38,6 @@ from workflows.lead_scoring import intent, total
 from workflows.lead_telling import STAGES, reached
 from workflows.quiet_hours import allowed_at
 from workflows.wording import LANGUAGES, language_of
-
-NOT_FOUND: Final = Outcome("not_found")
-_REFUSAL: Final = 400
-_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +120,7 @@ class Leads:
         fields = dict(request.fields or {})
         row = self._row_of(application_id, case, person)
         held = Held(row, case, person, fields, {}, frozenset())
-        budget = codes_of_day(application_id, row.phone_fp, WORKFLOW)
-        facts = self._facts(model, held, now, tx)
+        facts = self._facts_of(tx, held, now, model=model, asks_proof=True)
         decided = lead.start(case, sorted(fields.items()), facts, now)
         if isinstance(decided, Refused):
             return Outcome(decided.code, public(decided.facts))
@@ -137,8 +131,7 @@ class Leads:
         casebook.insert_case(tx, row)
         wakes = Wakes()
         held = self.apply(tx, held, decided, now, wakes, actor)
-        assert decided.day is not None
-        casebook.store_allowance(tx, budget, decided.day.dump(), now)
+        self._count(tx, held, decided, now)
         return self._told(tx, held, decided, now, wakes)
 
     def check(self, tx: Tx, application_id: str, lead_id: str, entry: str, actor: str, now: int) -> Outcome:
@@ -214,7 +207,7 @@ class Leads:
         held = self.hold(row)
         decided = lead.step(held.case, event, self._facts_of(tx, held, now), now)
         if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
-            self.apply(tx, held, decided, now, wakes, _ENGINE)
+            self.apply(tx, held, decided, now, wakes, ENGINE)
 
     # Rows.
 
@@ -274,14 +267,13 @@ class Leads:
     def _with_seed(self, held: Held) -> Held:
         """Give each new generation of the code its seed; earlier ones are kept, to know them when they are typed."""
         row, case = held.row, held.case
-        present = 0 if row.seed is None else CodeSeed.from_json(row.seed).generation
-        if case.generation == present:
+        if case.generation == generation_of(row.seed):
             return held
         digest = self.keyring.fingerprint("lead", held.person.phone)
         kid = self.keyring.current_kid
         seed = CodeSeed(kid, WORKFLOW, row.id, case.generation, self.issuing.nonce(), digest, CODE_LENGTH, "digits")
-        old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
-        return held._replace(row=row._replace(seed=seed.to_json(), old_seeds=json.dumps(old)))
+        old = with_superseded(row.old_seeds, row.seed)
+        return held._replace(row=row._replace(seed=seed.to_json(), old_seeds=old))
 
     def _effect(
         self, tx: Tx, held: Held, effect: Effect, now: int, wakes: Wakes, events: list[NewEvent], actor: str
@@ -298,7 +290,7 @@ class Leads:
                     self.consent.reached(tx, held.row.application_id, [(stop, held.person.phone)], now)
                 return held._replace(roles={**held.roles, queued.message_id: effect.role})
             case CancelSends():
-                self.effects.stop(tx, list(held.roles), on_air=effect.on_air, now=now, wakes=wakes)
+                self.effects.stop(tx, held.roles, effect, now, wakes)
             case Seal():
                 raise AssertionError("a lead keeps no evidence")
             case _:
@@ -311,29 +303,32 @@ class Leads:
         held = self._load(tx, application_id, lead_id)
         if held is None:
             return NOT_FOUND
-        decided = lead.step(held.case, event, self._facts_of(tx, held, now), now)
+        facts = self._facts_of(tx, held, now, asks_proof=isinstance(event, Resent))
+        decided = lead.step(held.case, event, facts, now)
         if isinstance(decided, Refused):
             return Outcome(decided.code, public(decided.facts))
         wakes = Wakes()
         held = self.apply(tx, held, decided, now, wakes, actor)
-        if decided.day is not None:
-            budget = codes_of_day(application_id, held.row.phone_fp, WORKFLOW)
-            casebook.store_allowance(tx, budget, decided.day.dump(), now)
+        self._count(tx, held, decided, now)
         return self._told(tx, held, decided, now, wakes)
 
     def _load(self, tx: Tx, application_id: str, lead_id: str) -> Held | None:
         row = casebook.case_of(tx, application_id, lead_id, workflow=WORKFLOW)
         return None if row is None else self.hold(row)
 
-    def _facts_of(self, tx: Tx, held: Held, now: int) -> Facts:
-        return self._facts(self._model(tx, held), held, now, tx)
-
-    def _facts(self, model: Model, held: Held, now: int, tx: Tx) -> Facts:
-        budget = codes_of_day(held.row.application_id, held.row.phone_fp, WORKFLOW)
-        day = load_day(casebook.allowance(tx, budget, now)) if not held.case.verified_at else load_day({})
+    def _facts_of(self, tx: Tx, held: Held, now: int, *, model: Model | None = None, asks_proof: bool = False) -> Facts:
+        """Return what a step needs to know; only a step that asks for a proof reads and locks the number's day."""
+        day = load_day(casebook.allowance(tx, self._budget(held), now)) if asks_proof else load_day({})
         free_at = allowed_at(now, held.person.country, zones_of(held.person.phone))
         stop = self.effects.router.stops.get(held.person.sender, "") if held.person.country == "FR" else ""
-        return Facts(model, day, free_at, stop)
+        return Facts(model or self._model(tx, held), day, free_at, stop)
+
+    def _count(self, tx: Tx, held: Held, decided: Step[LeadCase], now: int) -> None:
+        if decided.day is not None:
+            casebook.store_allowance(tx, self._budget(held), decided.day.dump(), now)
+
+    def _budget(self, held: Held) -> Budget:
+        return codes_of_day(held.row.application_id, held.row.phone_fp, WORKFLOW)
 
     def _model(self, tx: Tx, held: Held) -> Model:
         return lead_rows.model_of(tx, held.row.application_id, held.case.model) or Model(held.case.model)
@@ -345,6 +340,6 @@ class Leads:
     def _told(self, tx: Tx, held: Held, decided: Step[LeadCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             return wakes.outcome(answer.code, public(answer.facts))
         return wakes.outcome(answer.code, self._view(tx, held, now))

@@ -5,15 +5,14 @@ Store functions, before every other reading of a reply. Exact words act for all 
 any reader takes for an opt-out act for marketing alone, and are told as such, to be looked at.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from engine.cases.effects import Destination, Effects
-from engine.cases.lead_replying import LeadReplies
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import Claimed, Wakes
+from engine.cases.owning import OwnerOf
 from engine.cases.profiles import DEFAULT, Profiles
-from engine.cases.signature_replying import Claimed, SignatureReplies
 from engine.consent import EVERY_SENDER, Consent, Said
 from engine.events import NewEvent, event_data, record
 from engine.phones import BadNumber, mask, parse_destination
@@ -26,18 +25,24 @@ _ALL: Final = "all"
 _MARKETING: Final = "marketing"
 
 
+class Stoppable(Protocol):
+    """Conversations of one kind that a STOP ends."""
+
+    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """End those with the number that wrote; return the one that the reply belongs to, if there is any."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opting:
-    """Takes opt-outs and opt-ins; `owner_of` names the application of one of our numbers and a text's keyword,
-    `confirms` tells whether the first STOP is confirmed by SMS.
+    """Takes opt-outs and opt-ins. A STOP belongs to the first of `stoppables` of which it ended something; `confirms`
+    tells whether the first STOP is confirmed by SMS.
     """
 
     consent: Consent
     effects: Effects
     profiles: Profiles
-    owner_of: Callable[[str, str], str | None]
-    signatures: SignatureReplies
-    leads: LeadReplies
+    owner_of: OwnerOf
+    stoppables: Sequence[Stoppable]
     confirms: bool = True
 
     def exact(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
@@ -48,8 +53,8 @@ class Opting:
         is_stop = spoken not in OPT_IN
         claimed = None
         if is_stop:
-            signer = self.signatures.stopped(tx, reply, now, wakes)
-            claimed = self.leads.stopped(tx, reply, now, wakes) or signer
+            ended = [one.stopped(tx, reply, now, wakes) for one in self.stoppables]
+            claimed = next((one for one in ended if one is not None), None)
         owners = [claimed.application_id] if claimed is not None else self._owners(tx, reply)
         if not owners:
             return None

@@ -1,15 +1,17 @@
-"""What a call on a case comes to, for the API and for commands: a stable code, the public facts, and what to wake.
+"""What a call or a reply comes to, for the API, commands and intake: a code, the public facts, and what to wake.
 
-Values only; `verifications` makes them, routes turn the code into an HTTP status.
+Values only; the store functions of conversations make them, routes turn a call's code into an HTTP status.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from engine.clock import to_rfc3339
 from engine.transit.backlog import QueueKey
 from engine.transit.books import Bells
+
+ENGINE: Final = "engine"  # who acts where nobody called
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class Outcome:
     on_air: tuple[str, ...] = ()
 
 
+NOT_FOUND: Final = Outcome("not_found")
+
+
 @dataclass(slots=True)
 class Wakes:
     """What must be woken after the commit, gathered while rows are written."""
@@ -40,6 +45,14 @@ class Wakes:
     def outcome(self, code: str, body: Mapping[str, Any], secret: frozenset[str] = frozenset()) -> Outcome:
         """Return what a call came to, with all that was gathered."""
         return Outcome(code, body, tuple(self.queued), tuple(self.bells), secret, tuple(self.on_air))
+
+
+class Claimed(NamedTuple):
+    """Whose a reply is: the application, its case (`""` for none), and why."""
+
+    application_id: str
+    case_id: str
+    choice: str
 
 
 def public(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,14 @@
 """Who a person of a case is: names and numbers, which rows keep sealed and workflows never see."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from engine.cases.effects import Destination, kept
+from engine.cases.outcomes import public
+from engine.evidence.sealing import NewEntry
 from engine.keyring import KeyRing
+from workflows.base import Seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,21 @@ class Person:
     def destination(self) -> Destination:
         """Return what routing needs besides the number."""
         return Destination(self.country, self.network, self.number_unverified, self.sender)
+
+
+def about_person(
+    keyring: KeyRing, people: Mapping[str, Person], seal: Seal, declares: Mapping[str, Sequence[str]]
+) -> NewEntry:
+    """Return the entry of evidence that a step asks for, about the person whom it names, if it does; kinds of
+    `declares` also hold these members of the person.
+    """
+    private = dict(seal.private)
+    subject_fp = ""
+    if seal.subject:
+        person = people[seal.subject]
+        subject_fp = keyring.fingerprint("phone", person.phone)
+        private |= {member: getattr(person, member) for member in declares.get(seal.kind, ())}
+    return NewEntry(seal.kind, public(seal.body), private, subject_fp, seal.stated)
 
 
 def seal_people(keyring: KeyRing, case_id: str, people: Mapping[str, Person]) -> str:

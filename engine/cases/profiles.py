@@ -31,6 +31,10 @@ class Profiles:
             return VerificationProfile.load({**json.loads(row[0]), "name": name})
         return self.default if name == self.default.name else None
 
+    def of_case(self, tx: Tx, application_id: str, name: str) -> VerificationProfile:
+        """Return the profile of a case that is there; one that was taken away since has our defaults."""
+        return self.of(tx, application_id, name) or VerificationProfile(name=name)
+
     def put(self, tx: Tx, application_id: str, name: str, given: Mapping[str, Any], now: int) -> VerificationProfile:
         """Store a profile, new or in place of an earlier one; raises `ProfileError` for a setting out of range."""
         profile = VerificationProfile.load({**given, "name": name})

@@ -4,18 +4,18 @@ Loads rows, asks `workflows.reverse_otp`, writes its steps. The code is derived 
 number is sealed, and leaves by `read` alone, to whoever has the secret that `start` returned once.
 """
 
-import base64
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from engine import base64url
 from engine.cases import casebook, reverse_rows, timeline
 from engine.cases.casebook import CaseRow
 from engine.cases.effects import Effects, kept
 from engine.cases.entering import code_of
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import ENGINE, NOT_FOUND, Outcome, Wakes, public
 from engine.cases.profiles import DEFAULT, Profiles
 from engine.clock import SECOND, Clock
 from engine.codes import CodeSeed, draw, equal
@@ -31,7 +31,6 @@ from workflows.wording import language_of, template_path
 
 __all__ = ["LIFE_LEAST_S", "LIFE_MOST_S", "Held", "OurNumber", "Page", "Reverses", "StartReverse"]
 
-NOT_FOUND: Final = Outcome("not_found")
 _SECRET_OCTETS: Final = 24
 _TOKEN_OCTETS: Final = 18
 _SECRET_MEMBERS: Final = frozenset({"code", "text", "sms", "secret", "page"})
@@ -190,7 +189,7 @@ class Reverses:
     def fired(self, tx: Tx, row: CaseRow, now: int, wakes: Wakes) -> None:
         """Step by a timer."""
         held = self.hold(row)
-        self.apply(tx, held, reverse_otp.tick(held.case, now), now, wakes, "engine")
+        self.apply(tx, held, reverse_otp.tick(held.case, now), now, wakes, ENGINE)
 
     # Rows.
 
@@ -260,7 +259,7 @@ class Reverses:
         return self.clock.entropy(16).hex()
 
     def _random(self, octets: int) -> str:
-        return base64.urlsafe_b64encode(self.clock.entropy(octets)).decode().rstrip("=")
+        return base64url.encode(self.clock.entropy(octets))
 
     def _knows(self, tx: Tx, case_id: str, secret: str) -> bool:
         row = reverse_rows.of_case(tx, case_id)
@@ -289,8 +288,5 @@ class Reverses:
         wakes = Wakes()
         held = self.apply(tx, held, decided, now, wakes, actor)
         assert decided.answer is not None
-        refused = decided.answer.status >= _REFUSAL
+        refused = decided.answer.is_refusal
         return wakes.outcome(decided.answer.code, {"reverse_id": held.row.id} if refused else self._view(held, now))
-
-
-_REFUSAL: Final = 400

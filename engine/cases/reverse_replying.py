@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 
 from engine.cases import caseload, reverse_rows
 from engine.cases.casebook import Budget
+from engine.cases.outcomes import Claimed
 from engine.cases.reverse import Reverses
 from engine.cases.reverse_stepping import ReverseSteps
-from engine.cases.signature_replying import Claimed
 from engine.codes import normalise
 from engine.events import NewEvent
 from engine.phones import mask

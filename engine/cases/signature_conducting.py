@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from engine.cases import casebook, signing_rows
+from engine.cases import carriage, casebook, signing_rows
 from engine.cases.casebook import CaseRow
 from engine.cases.effects import Effects, kept
+from engine.cases.entering import generation_of, with_superseded
 from engine.cases.issuing import Issuing
-from engine.cases.outcomes import Wakes, public
-from engine.cases.people import Person, open_people, seal_people
+from engine.cases.outcomes import Wakes
+from engine.cases.people import Person, about_person, open_people, seal_people
 from engine.clock import Clock
 from engine.codes import CodeSeed
 from engine.errors import NotAllowed
@@ -37,8 +38,7 @@ from workflows.signature_case import (
 )
 
 _OLD_SEEDS_MOST: Final = 10
-_SLOT: Final = "0CODE0SLOT"  # what stands for the code while a text is kept; no code of digits looks like it
-_PERSONAL: Final = {"signer.declared", "signer.changed"}
+_DECLARES: Final = dict.fromkeys(("signer.declared", "signer.changed"), ("phone", "name", "email"))
 
 
 class Held(NamedTuple):
@@ -162,7 +162,7 @@ class SignatureConductor:
         """Give each new generation its seed."""
         for signing in held.case.signings:
             row = held.rows[signing.id]
-            if signing.generation and signing.generation != _generation(row.seed):
+            if signing.generation and signing.generation != generation_of(row.seed):
                 held = held._replace(rows={**held.rows, signing.id: self._with_seed(tx, held, signing, row, now)})
         return held
 
@@ -180,8 +180,8 @@ class SignatureConductor:
         )
         beside = [one.seed for one in held.rows.values() if one.id != row.id and one.phone_fp == phone_fp]
         seed = self.issuing.issue(tx, seed, phone_fp, row.id, beside, now)
-        old = [*json.loads(row.old_seeds), row.seed] if row.seed is not None else []
-        return row._replace(seed=seed.to_json(), old_seeds=json.dumps(old[-_OLD_SEEDS_MOST:]))
+        old = with_superseded(row.old_seeds, row.seed, _OLD_SEEDS_MOST)
+        return row._replace(seed=seed.to_json(), old_seeds=old)
 
     def _binding(self, held: Held, signing: Signing) -> str:
         """Return the digest of what a code is for: one document's content, one consent, one person at one number."""
@@ -206,11 +206,9 @@ class SignatureConductor:
             case Send():
                 return self._send(tx, held, effect, now, wakes, entries)
             case Seal():
-                entries.append(self._sealed(held, effect))
-            case CancelSends(on_air, _, roles):
-                ids = [key for key, role in held.roles.items() if roles is None or role in roles]
-                if ids:
-                    self.effects.stop(tx, ids, on_air=on_air, now=now, wakes=wakes)
+                entries.append(about_person(self.keyring, held.people, effect, _DECLARES))
+            case CancelSends():
+                self.effects.stop(tx, held.roles, effect, now, wakes)
             case _:
                 return held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
         return held
@@ -223,41 +221,15 @@ class SignatureConductor:
             tx, held.row, send, person.phone, person.destination, now, wakes,
             seed=seed, expects_reply=signer.mode is Mode.REPLY,
         )  # fmt: skip
-        params: dict[str, Any] = {**send.params} | ({"code": _SLOT} if "code" in send.slots else {})
-        text = self.effects.templates.render(queued.path, params).replace(_SLOT, "{code}")
-        body = {
-            "message": queued.message_id,
-            "role": send.role.partition(":")[0],
-            "signer": send.recipient,
-            "template": queued.pinned,
-            "language": send.language,
-        }
         entries.append(
-            NewEntry(
-                "message.queued",
-                body | ({"signing": send.code_of, "generation": send.generation} if send.code_of else {}),
-                {"text": text},
-                self.keyring.fingerprint("phone", person.phone),
-                code=None if seed is None else CodeSeed.from_json(seed),
+            carriage.queued(
+                self.effects.templates, self.keyring, queued, send, person.phone,
+                {"signer": send.recipient}, {"signing": send.code_of}, seed,
             )
-        )
+        )  # fmt: skip
         return held._replace(roles={**held.roles, queued.message_id: send.role})
-
-    def _sealed(self, held: Held, seal: Seal) -> NewEntry:
-        private = dict(seal.private)
-        subject_fp = ""
-        if seal.subject:
-            person = held.people[seal.subject]
-            subject_fp = self.keyring.fingerprint("phone", person.phone)
-            if seal.kind in _PERSONAL:
-                private |= {"phone": person.phone, "name": person.name, "email": person.email}
-        return NewEntry(seal.kind, public(seal.body), private, subject_fp, seal.stated)
 
 
 def may_be_entered(row: signing_rows.Row, now: int) -> bool:
     """Tell whether the present code of a signing's row is pending and alive."""
     return row.state == State.OTP_SENT and row.code_until is not None and now < row.code_until
-
-
-def _generation(stored: str | None) -> int:
-    return 0 if stored is None else CodeSeed.from_json(stored).generation

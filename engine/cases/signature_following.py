@@ -4,24 +4,25 @@ Store functions called by `following`.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar
 
 from engine.cases import carriage
 from engine.cases.casebook import CaseRow
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import ENGINE, Wakes
 from engine.cases.signature_conducting import SignatureConductor
 from engine.store.transaction import Tx
 from engine.transit.settling import Tally
 from workflows import signature
 from workflows.base import Outcome, Refused, Settled, TimerFired
+from workflows.signature import WORKFLOW
 from workflows.signature_case import Facts
-
-_ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureFollowers:
     """What signature requests are told without a call."""
+
+    workflow: ClassVar = WORKFLOW
 
     conductor: SignatureConductor
 
@@ -35,7 +36,7 @@ class SignatureFollowers:
         decided = signature.step(held.case, Settled(role, outcome, tally.id, tally.reason or ""), Facts(), now)
         assert not isinstance(decided, Refused)
         if decided.effects or decided.case != held.case:
-            self.conductor.apply(tx, held, decided, now, wakes, _ENGINE, before=entries)
+            self.conductor.apply(tx, held, decided, now, wakes, ENGINE, before=entries)
         else:
             self.conductor.sealer.seal(tx, row.application_id, row.id, entries, now)
 
@@ -44,4 +45,4 @@ class SignatureFollowers:
         held = self.conductor.hold(tx, row)
         decided = signature.step(held.case, TimerFired(kind), Facts(), now)
         if not isinstance(decided, Refused) and (decided.effects or decided.case != held.case):
-            self.conductor.apply(tx, held, decided, now, wakes, _ENGINE)
+            self.conductor.apply(tx, held, decided, now, wakes, ENGINE)

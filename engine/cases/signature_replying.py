@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from engine.cases import carriage, casebook, signing_rows
-from engine.cases.conducting import load_day
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import code_of
-from engine.cases.outcomes import Wakes
+from engine.cases.outcomes import ENGINE, Claimed, Wakes
 from engine.cases.signature_conducting import Held, may_be_entered
-from engine.cases.signatures import Signatures, codes_of_day
+from engine.cases.signatures import Signatures
 from engine.codes import equal
 from engine.evidence.sealing import NewEntry
 from engine.store.transaction import Tx
@@ -27,16 +27,6 @@ from workflows.reply_words import Meaning, denies, meaning_of
 from workflows.signature import Spent
 from workflows.signature_case import CODE_LENGTH, Facts, Mode, SignatureCase, State
 from workflows.signature_events import CodeReplied, Event, Said, TextReplied
-
-_ENGINE: Final = "engine"
-
-
-class Claimed(NamedTuple):
-    """The request that a reply belongs to, of which application, and why."""
-
-    application_id: str
-    case_id: str
-    choice: str
 
 
 class _Listener(NamedTuple):
@@ -160,7 +150,7 @@ class SignatureReplies:
         now: int,
         wakes: Wakes,
     ) -> Claimed:
-        budget = codes_of_day(row.application_id, row.phone_fp)
+        budget = codes_of_day(row.application_id, row.phone_fp, signature.WORKFLOW)
         pending = sum(one.row.final_at is None for one in listeners)
         facts = Facts(load_day(casebook.allowance(tx, budget, now)), pending)
         event = TextReplied(row.signer_id, reply.id, said, row.id)
@@ -194,7 +184,7 @@ class SignatureReplies:
             decided = self._decided(held, event, facts, now)
             if decided is None:
                 continue
-            held = conductor.apply(tx, held, decided, now, wakes, _ENGINE, before=before)
+            held = conductor.apply(tx, held, decided, now, wakes, ENGINE, before=before)
             before = []
             day = decided.day or day
         if before:

@@ -8,13 +8,13 @@ happen under the lock of the request's case, the attempt first. Routes of the AP
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
-from engine.cases.conducting import day_budget, load_day
+from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.entering import verdict_on
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
 from engine.cases.signature_conducting import Held, SignatureConductor
 from engine.phones import mask
@@ -35,9 +35,6 @@ from workflows.signature_events import (
     SignerChanged,
 )
 from workflows.wording import LANGUAGES, language_of, template_path
-
-NOT_FOUND: Final = Outcome("not_found")
-_REFUSAL: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +278,7 @@ class Signatures:
         signing = held.case.signing(signing_id)
         budget: Budget | None = None
         if signing is not None:
-            budget = codes_of_day(application_id, held.rows[signing_id].phone_fp)
+            budget = codes_of_day(application_id, held.rows[signing_id].phone_fp, WORKFLOW)
             facts = Facts(load_day(casebook.allowance(tx, budget, now)))
         return self._decide(tx, held, event, facts, actor, now, budget)
 
@@ -334,11 +331,6 @@ class Signatures:
     def _told(self, held: Held, decided: Step[SignatureCase], now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             return wakes.outcome(answer.code, {"request_id": held.row.id, **public(answer.facts)})
         return wakes.outcome(answer.code, self._view(held, now))
-
-
-def codes_of_day(application_id: str, phone_fp: str, workflow: str = WORKFLOW) -> Budget:
-    """Return the budget of a day's codes of a workflow to one number, within the application."""
-    return day_budget(Budget(application_id, "", phone_fp, ""))._replace(profile=f"*{workflow}")

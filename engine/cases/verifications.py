@@ -9,14 +9,14 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
 from engine.cases.conducting import Conductor, Held, day_budget, load_day, load_window
 from engine.cases.effects import Destination
 from engine.cases.entering import code_of, verdict_on
-from engine.cases.outcomes import Outcome, Wakes, public
+from engine.cases.outcomes import NOT_FOUND, Outcome, Wakes, public
 from engine.cases.profiles import Profiles
 from engine.codes import equal, spell
 from engine.phones import mask
@@ -29,8 +29,6 @@ from workflows.profiles import VerificationProfile
 from workflows.verify import WORKFLOW, Facts, Request, Spent, VerificationCase
 
 Moved = Step[VerificationCase] | Refused
-NOT_FOUND: Final = Outcome("not_found")
-_REFUSAL: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ class Verifications:
         day = load_day(casebook.allowance(tx, day_budget(budget), now))
         row = casebook.case_of(tx, application_id, case_id, workflow=WORKFLOW)
         assert row is not None
-        profile = self.profiles.of(tx, application_id, row.profile) or VerificationProfile(name=row.profile)
+        profile = self.profiles.of_case(tx, application_id, row.profile)
         return self.conductor.hold(row), Facts(profile, window, day), budget
 
     def _new(
@@ -252,7 +250,7 @@ class Verifications:
     def _told(self, held: Held, decided: Step[VerificationCase], facts: Facts, now: int, wakes: Wakes) -> Outcome:
         answer = decided.answer
         assert answer is not None
-        if answer.status >= _REFUSAL:
+        if answer.is_refusal:
             told = {"verification_id": held.row.id, **public(answer.facts)}
             return wakes.outcome(answer.code, told)
         after = Facts(facts.profile, decided.window or facts.window, decided.day or facts.day)
@@ -280,7 +278,7 @@ class Verifications:
 
     def _view(self, tx: Tx, row: CaseRow, now: int) -> dict[str, Any]:
         budget = Budget(row.application_id, row.profile, row.phone_fp, row.purpose)
-        profile = self.profiles.of(tx, row.application_id, row.profile) or VerificationProfile(name=row.profile)
+        profile = self.profiles.of_case(tx, row.application_id, row.profile)
         window = load_window(casebook.peek_allowance(tx, budget))
         day = load_day(casebook.peek_allowance(tx, day_budget(budget)))
         return public(verify.view(self.conductor.hold(row).case, Facts(profile, window, day), now))

@@ -3,7 +3,6 @@
 It never replaces a file and puts no secret on a command line. `make serve` runs it on a fresh checkout.
 """
 
-import base64
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import tomlkit
 import typer
 from tomlkit.items import Table
 
-from engine import tenancy
+from engine import base64url, tenancy
 from engine.apikeys import Scope, checked_scopes
 from engine.clock import Clock, SystemClock
 from engine.commands.rows import write
@@ -89,7 +88,7 @@ def lay_out(file: Path, entropy: Callable[[int], bytes] = secrets.token_bytes) -
         raise Conflict(f"{file} is there already; nothing was changed")
     data = file.parent / _DATA
     keyring, simulator = data / "keyring.toml", data / "simulator.toml"
-    password = base64.urlsafe_b64encode(entropy(_PASSWORD_OCTETS)).decode()
+    password = base64url.encode(entropy(_PASSWORD_OCTETS))
     made = [file]
     if keyring.exists():
         KeyRing.load(keyring)

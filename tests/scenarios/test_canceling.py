@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import trio
 
+from engine.cases.casebook import CaseRow
+from engine.cases.outcomes import Wakes
 from engine.smpp.pdu import CancelSm, CancelSmResp, Status
 from engine.store.connections import Database
+from engine.store.transaction import Tx
+from engine.transit.settling import Tally
 from smppsim.faults import Drop
 from smppsim.pdulog import OUT
-from tests.rig import MESSAGES, PARTS, PHONE, Rig, bind_settings, rig
+from tests.rig import MESSAGES, PARTS, PHONE, Rig, bind_settings, followers_of, rig
 from tests.scenarios.wire import Autojump, seen, submits
 
 HELD_S = 600.0  # by the operator, before it delivers
@@ -183,3 +188,28 @@ async def test_a_request_waits_for_a_link_that_comes_back_and_for_room_in_its_wi
         await pair.settled(4)
         assert len(canceled(pair)) == 2
         assert pair.sim.account("sceau").widest_window == 1
+
+
+@dataclass(frozen=True)
+class Regretful:
+    """Follows verifications, and wants back whatever an operator took."""
+
+    workflow: str = "verify"
+
+    def settled(self, _tx: Tx, _row: CaseRow, tally: Tally, _outcome: object, _now: int, wakes: Wakes) -> None:
+        """The message is not wanted any more."""
+        wakes.on_air.append(tally.id)
+
+    def fired(self, _tx: Tx, _row: CaseRow, _kind: str, _now: int, _wakes: Wakes) -> None:
+        """Nothing follows."""
+
+
+async def test_the_operator_is_asked_as_soon_as_news_of_a_message_makes_it_useless(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **switched()) as pair:
+        followers_of(pair.core)["verify"] = Regretful()
+        await on_air(pair)
+        await pair.settled(0.5)
+        [part] = await pair.rows(PARTS)
+        assert canceled(pair) == [part["smsc_id"].encode()]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import trio.testing
 
 from engine.cases.deliveries import Asked, AskedSlot
 from engine.cases.erasing import Erased, Erasing, NotErased
 from engine.cases.handover_page import delivery_page
-from engine.clock import HOUR, MINUTE
+from engine.clock import HOUR, MINUTE, SECOND
 from engine.evidence.bundle import collect
 from engine.store.connections import Database
 from smppsim.outcomes import Outcome as Undelivered
 from tests.couriers import ANNA, BORIS, CHLOE, COURIER, SENDERS, Depot
-from tests.rig import APP, MESSAGES, REPLIES, Rig, accounts, rig, simulator
+from tests.rig import APP, MESSAGES, PARTS, RECEIPTS, REPLIES, Rig, accounts, rig, simulator
 
 Autojump = trio.testing.MockClock
 
@@ -188,10 +190,7 @@ async def test_a_delegation_needs_the_right_code_a_served_number_and_is_made_twi
 async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_application(
     database: Database, autojump_clock: Autojump
 ) -> None:
-    tree = {**SENDERS, **accounts("sceau", "second")}
-    tree["senders"] = {"main": {"address": "Sceau", "accounts": ["sceau", "second"]}}
-    tree.pop("numbers")
-    async with rig(database, sim=simulator(others=("second",)), bound=2, **tree) as pair:
+    async with rig(database, sim=simulator(others=("second",)), bound=2, **two_ways()) as pair:
         depot = Depot(pair)
         pair.sim.behave(outcomes=[Undelivered(state="undeliverable")])
         delivery = await depot.create()
@@ -205,6 +204,19 @@ async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_appl
         assert (await depot.confirm(delivery, revealed.body["code"])).code == "confirmed"
         entries = await pair.core.store.read(lambda tx: pair.core.deliveries.timeline(tx, "app_test", delivery))
         assert any(one.get("action") == "handover.revealed" for one in entries or ())
+
+
+async def test_a_code_that_does_not_arrive_is_on_the_other_way_within_a_second(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, sim=simulator(others=("second",)), bound=2, **two_ways()) as pair:
+        depot = Depot(pair)
+        pair.sim.behave(outcomes=[Undelivered(state="undeliverable")])
+        await depot.arriving(await depot.create())
+        await pair.settled(60)
+        lost = min(row["received_at"] for row in await pair.rows(RECEIPTS))
+        [again] = [row["sent_at"] for row in await pair.rows(PARTS) if row["account"] == "second"]
+        assert 0 <= again - lost < SECOND
 
 
 async def test_a_missed_delivery_is_attempted_again_with_another_code(
@@ -311,6 +323,11 @@ async def test_a_person_is_erased_and_the_proof_stays(database: Database, autoju
         opened = str(gathered.openings)
         assert "48.85661" not in opened
         assert (ANNA in opened, "Anna Durand" in opened, BORIS in opened) == (False, False, True)
+
+
+def two_ways() -> dict[str, Any]:
+    """Settings of two accounts that carry the sender, of whom replies reach none."""
+    return {"http": SENDERS["http"], **accounts("sceau", "second")}
 
 
 async def qr(pair: Rig, token: str) -> str:
