@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from engine.cli import app, main
 from engine.commands.init import lay_out
-from engine.errors import Conflict
+from engine.errors import Conflict, SettingsError
 from engine.keyring import KeyRing
 from engine.settings import load
 from engine.settings_warnings import start_warnings
@@ -55,6 +55,18 @@ def test_the_settings_file_explains_itself(folder: Path) -> None:
     text = lay_out(folder / "sceau.toml").settings.read_text()
     assert text.startswith("# Settings of Sceau.")
     assert "# PDUs a second" in text or "PDUs a second" in text
+
+
+def test_the_model_of_leads_that_it_shows_is_one(folder: Path) -> None:
+    path = lay_out(folder / "sceau.toml").settings
+    path.write_text(path.read_text().replace("# [[lead_models", "[[lead_models", 1))
+    with pytest.raises(SettingsError, match=r"lead_models\.fair"):
+        load(path, {})  # half of it is none
+    kept, _, model = path.read_text().partition("[[lead_models")
+    path.write_text(kept + "[[lead_models" + model.replace("\n# ", "\n"))
+    assert [one.name for one in load(path, {}).lead_models] == ["fair"]
+    shown = tomllib.loads(RUNNER.invoke(app, ["config", "show"]).stdout)["lead_models"]["fair"]
+    assert shown["questions"][0]["points"] == {"A": 1, "B": 5}
 
 
 def test_init_never_touches_a_settings_file_that_is_there(folder: Path) -> None:

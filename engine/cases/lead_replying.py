@@ -57,4 +57,4 @@ def _waits(held: Held, text: str) -> bool:
     case = held.case
     if case.state is State.UNVERIFIED:
         return case.proof is Proof.REPLY and meaning_of(text) is Meaning.YES
-    return bool(case.asked or case.sequence)
+    return bool(case.asked or case.sequence or case.reengaging)
