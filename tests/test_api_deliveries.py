@@ -15,13 +15,13 @@ import trio
 import zxingcpp
 from PIL import Image
 
-from docs.handover_client import Log, check_qr, new_key
 from engine.api.app import TABLES
 from engine.cases.outcomes import Wakes
 from engine.clock import HOUR, to_rfc3339
 from engine.evidence.bundle import collect
 from engine.evidence.exporting import Exporter
 from engine.evidence.verify_bundle import Outside, verify
+from engine.handover_client import Log, check_qr, new_key
 from engine.settings import Settings
 from engine.store.doorway import Store
 from engine.store.statements import Statement

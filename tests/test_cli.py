@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import runpy
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from typer.testing import CliRunner
 
 from engine.cli import app, main
@@ -124,3 +127,26 @@ def test_the_version_is_told() -> None:
     ran = RUNNER.invoke(app, ["--version"])
     assert ran.exit_code == 0
     assert ran.stdout.startswith("sceau 0.")
+
+
+def test_the_reference_client_of_couriers_is_printed_and_works_without_sceau(folder: Path) -> None:
+    printed = RUNNER.invoke(app, ["handover", "client"]).stdout
+    named = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse(printed))
+        for name in (
+            [one.name for one in node.names] if isinstance(node, ast.Import)
+            else [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    assert named - sys.stdlib_module_names == {"cryptography"}
+    (folder / "handover_client.py").write_text(printed)
+    client = runpy.run_path("handover_client.py")
+    key, public = client["new_key"]()
+    log = client["Log"](folder / "log.json", key, "dev_1", lambda: 1_800_000_000.0)
+    log.enter("dlv_1", "courier-17", "482913")
+    [entry] = log.body()["entries"]
+    octets = client["ENTRY_LABEL"] + entry["content"].encode()
+    Ed25519PublicKey.from_public_bytes(client["from_text"](public)).verify(
+        client["from_text"](entry["signature"]), octets
+    )

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import trio.testing
 
-from docs.handover_client import Log, check_qr, new_key, to_text
 from engine.cases.handover_logs import SentLog, opening, signed_text
 from engine.cases.outcomes import Outcome
 from engine.clock import HOUR, SECOND
+from engine.handover_client import Log, check_qr, new_key, to_text
 from engine.store.connections import Database
 from tests.couriers import ANNA, BORIS, SENDERS, Depot
 from tests.rig import APP, rig
