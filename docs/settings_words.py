@@ -195,6 +195,7 @@ WORDS: Final[Mapping[str, str]] = {
     "retention.events_days": "events of the feed",
     "retention.replies_days": "what handsets wrote",
     "retention.unmatched_receipts_days": "receipts in quarantine",
+    "retention.unmatched_entries_days": "what couriers' devices logged about no delivery of their application's",
     "retention.parked_days": "deliveries that were set aside, whether replayed or not",
     "retention.idempotency_hours": "stored answers of Idempotency-Keys",
     "limits.requests_per_key": "requests of one API key",

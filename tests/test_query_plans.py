@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine import gauges
-from engine.duties import messages
+from engine.duties import messages, retention
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
 from engine.transit import queue, receipting, reconciling, replying
@@ -23,6 +23,7 @@ INDEX_OF = {
     "receipts of a number": (receipting._ABOUT_NUMBER, "ix_receipt_quarantine"),
     "siblings": (replying._SIBLINGS, "ix_reply_part_open"),
     "equal": (replying._EQUAL, "ix_reply_part_digest"),
+    "entries about no delivery": (retention._UNKNOWN_ENTRIES, "ix_handover_unknown"),
     "stale parts": (replying._STALE, "ix_reply_part_open"),
 }
 

@@ -14,7 +14,7 @@ from workflows.lead_model import Model
 from workflows.lead_telling import DORMANCY
 
 _FIRST: Final = "led_"
-_LAST: Final = "led_~"
+_LAST: Final = "led_g"  # after every id, which goes on in hexadecimal, in whatever collation
 
 
 def model_of(tx: Tx, application_id: str, name: str) -> Model | None:
