@@ -281,6 +281,23 @@ async def test_a_lead_that_said_stop_by_telephone_is_not_called_back(
         assert (await form.shown(lead))["reengaged"] == 0
 
 
+async def test_words_that_mean_stop_are_taken_for_it_also_in_answer_to_a_call(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS, lead_models={"fair": BACK}) as pair:
+        form = Form(pair)
+        lead = await form.create(model="fair")
+        await form.call("check", lead, form.code())
+        await form.wait(61)
+        await form.says("ne m'envoyez plus rien")
+        [standing] = await pair.core.store.read(lambda tx: pair.core.consent.standing(tx, APP, ANNA))
+        assert standing["category"] == "marketing"
+        before = len(form.texts())
+        for day in (63, 130, 200):
+            await form.wait(day)
+        assert (len(form.texts()), (await form.shown(lead))["sequence"]) == (before, None)
+
+
 async def asleep(form: Form) -> bool:
     """Tell whether nothing may be sent to a French number now."""
     now = form.pair.clock.now() + form.ahead
