@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands import binds, config, demo, evidence, init, keys, replay, send, serve, trace
+from engine.commands import binds, config, demo, evidence, handover, init, keys, replay, send, serve, trace
 from engine.errors import EngineError
 from engine.places import check_places
 
@@ -29,6 +29,7 @@ app.command("send")(send.send)
 app.command("trace")(trace.trace)
 app.command("replay")(replay.replay)
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(handover.app, name="handover")
 app.add_typer(config.app, name="config")
 
 

@@ -30,6 +30,7 @@ from engine.cases.handover_replying import HandoverReplies
 from engine.cases.hearing import Hearing
 from engine.cases.issuing import Issuing
 from engine.cases.lead_following import LeadFollowers
+from engine.cases.lead_models import LeadModels
 from engine.cases.lead_replying import LeadReplies
 from engine.cases.leads import Leads
 from engine.cases.opting import Opting
@@ -50,6 +51,7 @@ from engine.cases.waiting import Waiting
 from engine.clock import DAY, MINUTE, SECOND, Clock
 from engine.consent import Consent
 from engine.crm.connector import Connector
+from engine.duties.dormancy import DormancyWatch
 from engine.duties.messages import MessageDuties
 from engine.duties.retention import Retention
 from engine.duties.rounds import Done, Duty, Rounds
@@ -210,6 +212,7 @@ async def open_core(
             application: [one.name for one in settings.crm if one.application == application]
             for application in {one.application for one in settings.crm}
         },
+        LeadModels(settings.lead_models),
     )
     connectors = tuple(
         Connector(one, store, clock, leads, lambda result: metrics.crm_contacts.labels(result).inc(), crm_transport)
@@ -332,6 +335,7 @@ async def open_core(
             Duty("lives", 1.0, duties.end_lives),
             Duty("timers", 0.5, followers.timers_due),
             Duty("backlog", 5.0, heal),
+            Duty("dormancy", 1.0, DormancyWatch(leads).look),
             Duty("parts", 30.0, give_up),
             Duty("anchoring", every_s, anchoring.anchor),
             Duty("open_heads", DAY / SECOND, anchoring.open_heads),

@@ -14,6 +14,7 @@ from pydantic import SecretStr, StringConstraints, ValidationError, field_valida
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from engine.errors import SettingsError
+from engine.settings_leads import LeadModelSettings
 from engine.settings_operators import Account
 from engine.settings_routing import Number, RouteSettings, Sender
 from engine.settings_service import (
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     webhooks: Webhooks = Webhooks()
     consent: ConsentSettings = ConsentSettings()
     crm: Annotated[tuple[Crm, ...], ByName()] = ()
+    lead_models: Annotated[tuple[LeadModelSettings, ...], ByName()] = ()
     retention: Retention = Retention()
     evidence: Evidence = Evidence()
     limits: Limits = Limits()

@@ -137,6 +137,7 @@ class Retention(Part):
     events_days: Days = 30
     replies_days: Days = 90
     unmatched_receipts_days: Days = 7
+    unmatched_entries_days: Days = 30
     parked_days: Days = 90
     idempotency_hours: Annotated[int, Field(ge=24, le=168)] = 24
 

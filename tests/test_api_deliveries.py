@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -15,13 +16,15 @@ import trio
 import zxingcpp
 from PIL import Image
 
-from docs.handover_client import Log, check_qr, new_key
-from engine.api.app import TABLES
+from engine.api.app import TABLES, build_app
+from engine.api.idempotency import UNDER_WAY, InFlight
 from engine.cases.outcomes import Wakes
 from engine.clock import HOUR, to_rfc3339
+from engine.errors import CommitUnknown, StoreUnavailable
 from engine.evidence.bundle import collect
 from engine.evidence.exporting import Exporter
 from engine.evidence.verify_bundle import Outside, verify
+from engine.handover_client import Log, check_qr, new_key
 from engine.settings import Settings
 from engine.store.doorway import Store
 from engine.store.statements import Statement
@@ -112,6 +115,102 @@ async def test_a_route_of_two_hundred_stops_is_one_call_and_each_stop_has_its_ow
         assert [one["problem"]["code"] for one in shown["results"][7:9]] == ["impossible_number", "bad_slot"]
         assert shown["results"][199]["delivery"]["reference"] == "stop-199"
         assert (await api.alice.post(f"{PATH}/batch", json={"deliveries": [*stops, stops[0]]})).status_code == 422
+
+
+BATCH = f"{PATH}/batch"
+
+
+def failing(store: Store, monkeypatch: pytest.MonkeyPatch, at: int, error: Exception) -> None:
+    """Have one of the store's writes fail, counted from now and from 1."""
+    write, calls = store.write, [0]
+
+    async def wrapped(job: Any, **how: Any) -> Any:
+        calls[0] += 1
+        if calls[0] == at:
+            raise error
+        return await write(job, **how)
+
+    monkeypatch.setattr(store, "write", wrapped)
+
+
+async def test_codes_pass_between_the_slices_of_a_route(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch of 200 stops in one transaction would hold everybody up for some 300 ms."""
+    async with opened(store) as api:
+        write, codes = store.write, list[int]()
+
+        async def watched(job: Any, **how: Any) -> Any:
+            result = await write(job, **how)
+            if getattr(result, "status", None) == UNDER_WAY:
+                answer = await api.alice.post("/v1/verifications", json={"to": f"+3361234560{len(codes)}"})
+                codes.append(answer.status_code)
+            return result
+
+        monkeypatch.setattr(store, "write", watched)
+        answer = await api.alice.post(BATCH, json={"deliveries": [stop(api) for _ in range(50)]})
+        assert (answer.json()["created"], codes) == (50, [201, 201])
+        events = (await api.alice.get("/v1/events", params={"limit": 100})).json()["data"]
+        places = [at for at, one in enumerate(events) if one["type"] == "verification.created"]
+        assert places == [20, 41]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoreUnavailable("gone"), "store_unavailable"), (CommitUnknown("gone"), "commit_unknown")],
+)
+async def test_a_route_that_is_cut_short_tells_which_stops_are_missing_and_its_key_makes_them(
+    embedded: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
+) -> None:
+    async with opened(embedded) as api:
+        body = {"deliveries": [stop(api, reference=f"stop-{number}") for number in range(70)]}
+        body["deliveries"][3]["recipient"] = {"phone": "+3361234"}
+        keyed = {"Idempotency-Key": "route-1"}
+        with monkeypatch.context() as patch:
+            failing(embedded, patch, 3, error)
+            cut = await api.alice.post(BATCH, json=body, headers=keyed)
+        assert cut.status_code == 200
+        statuses = [one["status"] for one in cut.json()["results"]]
+        assert statuses == [201] * 3 + [422] + [201] * 36 + [503] * 30
+        assert [one["problem"]["code"] for one in cut.json()["results"][40:]] == [code] * 20 + [
+            "store_unavailable"
+        ] * 10
+        whole = await api.alice.post(BATCH, json=body, headers=keyed)
+        assert (whole.json()["created"], whole.json()["results"][:40]) == (69, cut.json()["results"][:40])
+        assert "idempotency-replayed" not in whole.headers
+        again = await api.alice.post(BATCH, json=body, headers=keyed)
+        assert (again.text, again.headers["idempotency-replayed"]) == (whole.text, "true")
+        other = await api.alice.post(BATCH, json={"deliveries": body["deliveries"][:2]}, headers=keyed)
+        assert other.json()["code"] == "idempotency_mismatch"
+        assert len((await api.alice.get(PATH, params={"limit": 100})).json()["data"]) == 69
+
+
+async def test_a_route_of_which_nothing_was_stored_is_refused_whole(
+    embedded: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(embedded) as api:
+        body = {"deliveries": [stop(api) for _ in range(30)]}
+        with monkeypatch.context() as patch:
+            failing(embedded, patch, 1, StoreUnavailable("gone"))
+            refused = await api.alice.post(BATCH, json=body)
+        assert (refused.status_code, refused.json()["code"]) == (503, "store_unavailable")
+        assert (await api.alice.get(PATH)).json()["data"] == []
+
+
+async def test_two_processes_with_one_route_under_way_make_it_once(store: Store) -> None:
+    async with opened(store) as api:
+        context = replace(api.context, in_flight=InFlight())
+        twin = Api(api.core, context, build_app(context), api.alice, api.bob, api.anonymous)
+        key = api.alice.headers["authorization"].removeprefix("Bearer ")
+        body = {"deliveries": [stop(api) for _ in range(50)]}
+        texts: list[str] = []
+
+        async def post(client: Any) -> None:
+            texts.append((await client.post(BATCH, json=body, headers={"Idempotency-Key": "route-1"})).text)
+
+        async with twin.client(key) as other, trio.open_nursery() as nursery:
+            nursery.start_soon(post, api.alice)
+            nursery.start_soon(post, other)
+        assert texts[0] == texts[1]
+        assert len((await api.alice.get(PATH, params={"limit": 100})).json()["data"]) == 50
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import trio
 
 from engine.cases.entering import code_of
+from engine.cases.lead_models import LeadModels
 from engine.crm.hubspot import signature
 from engine.settings import Settings
 from engine.store.doorway import Store
@@ -99,6 +101,29 @@ async def test_fields_of_the_form_score_as_the_model_says_and_are_not_shown(stor
         names = [one["name"] for one in (await api.alice.get("/v1/lead-models")).json()["data"]]
         assert names == ["bant", "sized"]
         assert (await api.alice.get("/v1/lead-models/bant")).json()["settings"] == BANT.dump()
+
+
+async def test_models_of_the_settings_file_are_read_and_not_written_and_stand_before_an_application_s_own(
+    store: Store,
+) -> None:
+    async with opened(store) as api:  # before the file had them
+        assert (await api.alice.put("/v1/lead-models/fair", json={"brand": "Atelier"})).status_code == 200
+        await api.alice.put("/v1/lead-models/own", json={})
+        models = {"fair": {"brand": "Boutique"}, "hers": {"application": ALICE}, "bant": {"brand": "Boutique"}}
+        file = LeadModels(Settings(lead_models=models).lead_models)
+        leads = replace(api.context.leads, models=file)
+        object.__setattr__(api.context, "leads", leads)
+        shown = (await api.alice.get("/v1/lead-models")).json()["data"]
+        assert [(one["name"], one["defined_by"]) for one in shown] == [
+            ("bant", "settings"), ("fair", "settings"), ("hers", "settings"), ("own", "application"),
+        ]  # fmt: skip
+        assert (await api.alice.get("/v1/lead-models/fair")).json()["settings"]["brand"] == "Boutique"
+        for name in ("fair", "hers", "bant"):
+            refused = await api.alice.put(f"/v1/lead-models/{name}", json={})
+            assert (refused.status_code, refused.json()["code"]) == (409, "model_in_settings")
+        assert (await api.bob.get("/v1/lead-models/hers")).status_code == 404
+        assert (await api.bob.put("/v1/lead-models/hers", json={})).json()["defined_by"] == "application"
+        assert (await create(api, model="hers"))["model"] == "hers"
 
 
 @pytest.mark.parametrize(

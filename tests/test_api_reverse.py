@@ -93,7 +93,7 @@ async def test_a_repeated_start_gives_neither_code_nor_secret_again(store: Store
         first = await api.alice.post(PATH, json={}, headers=headers)
         again = await api.alice.post(PATH, json={}, headers=headers)
         assert again.json()["id"] == first.json()["id"]
-        secrets = ("code", "text", "sms", "qr", "page", "secret")
+        secrets = ("code", "text", "sms", "qr", "images", "page", "secret")
         assert all(first.json()[name] for name in secrets)
         assert not any(again.json()[name] for name in secrets)
 
@@ -175,3 +175,53 @@ async def test_the_page_shows_the_code_until_it_came_and_does_nothing(store: Sto
         assert unknown.status_code == 404
         assert "no longer valid" in unknown.text
         assert (await api.anonymous.post(case["page"])).status_code == 405
+
+
+async def test_the_qr_code_is_an_image_at_an_address_of_its_own_as_long_as_its_code_is_waited_for(store: Store) -> None:
+    """Issue 5: SVG and PNG. The page's token shows what the page does; the result is for the secret alone."""
+    async with opened(store) as api:
+        case = await start(api, qr=False)
+        assert case["qr"] is None
+        assert case["images"] == {"svg": f"{case['page']}/qr.svg", "png": f"{case['page']}/qr.png"}
+        for kind, media, read in (("svg", "image/svg+xml", drawn), ("png", "image/png", opened_png)):
+            image = await api.anonymous.get(case["images"][kind])
+            assert image.status_code == 200
+            assert image.headers["content-type"].partition(";")[0] == media
+            assert (image.headers["cache-control"], image.headers["referrer-policy"]) == ("no-store", "no-referrer")
+            assert image.headers["x-content-type-options"] == "nosniff"
+            assert image.headers["cross-origin-resource-policy"] == "cross-origin"  # for a page of the application
+            [found] = zxingcpp.read_barcodes(read(image.content))
+            assert found.text == f"SMSTO:{OURS}:{case['text']}"
+        shown = (await result(api, case)).json()
+        assert (shown["state"], "images" in shown) == ("pending", False)  # looking at it did nothing
+        for path in (
+            f"{case['page']}/qr.gif",
+            "/r/unknown/qr.svg",
+            f"/r/{case['id']}/qr.svg",
+            f"/r/{case['secret']}/qr.png",
+        ):
+            assert (await api.anonymous.get(path)).status_code == 404
+        assert (await api.anonymous.post(case["images"]["svg"])).status_code == 405
+        await comes(api, case["code"])
+        gone = await api.anonymous.get(case["images"]["png"])
+        assert (gone.status_code, gone.json()["code"]) == (404, "not_found")
+
+
+def opened_png(octets: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(octets))
+
+
+def drawn(octets: bytes) -> Image.Image:
+    """Draw an SVG of segno's: lines of whole modules, to the right, each on its row."""
+    text = octets.decode()
+    scale, size = (int(re.search(one, text)[1]) for one in (r"scale\((\d+)\)", r'width="(\d+)"'))  # type: ignore[index]
+    picture = Image.new("L", (size, size), 255)
+    assert 'fill="#fff"' in text
+    [lines] = re.findall(r'class="qrline" stroke="#000" d="([^"]+)"', text)
+    x = y = 0.0
+    for move, right, down, length in re.findall(r"([Mm])(-?[\d.]+) (-?[\d.]+)h(\d+)|h", lines):
+        x, y = (float(right), float(down)) if move == "M" else (x + float(right), y + float(down))
+        left, top = round(x * scale), round((y - 0.5) * scale)
+        picture.paste(0, (left, top, left + int(length) * scale, top + scale))
+        x += int(length)
+    return picture

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import runpy
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from typer.testing import CliRunner
 
 from engine.cli import app, main
 from engine.commands.init import lay_out
-from engine.errors import Conflict
+from engine.errors import Conflict, SettingsError
 from engine.keyring import KeyRing
 from engine.settings import load
 from engine.settings_warnings import start_warnings
@@ -55,6 +58,18 @@ def test_the_settings_file_explains_itself(folder: Path) -> None:
     text = lay_out(folder / "sceau.toml").settings.read_text()
     assert text.startswith("# Settings of Sceau.")
     assert "# PDUs a second" in text or "PDUs a second" in text
+
+
+def test_the_model_of_leads_that_it_shows_is_one(folder: Path) -> None:
+    path = lay_out(folder / "sceau.toml").settings
+    path.write_text(path.read_text().replace("# [[lead_models", "[[lead_models", 1))
+    with pytest.raises(SettingsError, match=r"lead_models\.fair"):
+        load(path, {})  # half of it is none
+    kept, _, model = path.read_text().partition("[[lead_models")
+    path.write_text(kept + "[[lead_models" + model.replace("\n# ", "\n"))
+    assert [one.name for one in load(path, {}).lead_models] == ["fair"]
+    shown = tomllib.loads(RUNNER.invoke(app, ["config", "show"]).stdout)["lead_models"]["fair"]
+    assert shown["questions"][0]["points"] == {"A": 1, "B": 5}
 
 
 def test_init_never_touches_a_settings_file_that_is_there(folder: Path) -> None:
@@ -112,3 +127,26 @@ def test_the_version_is_told() -> None:
     ran = RUNNER.invoke(app, ["--version"])
     assert ran.exit_code == 0
     assert ran.stdout.startswith("sceau 0.")
+
+
+def test_the_reference_client_of_couriers_is_printed_and_works_without_sceau(folder: Path) -> None:
+    printed = RUNNER.invoke(app, ["handover", "client"]).stdout
+    named = {
+        name.partition(".")[0]
+        for node in ast.walk(ast.parse(printed))
+        for name in (
+            [one.name for one in node.names] if isinstance(node, ast.Import)
+            else [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+        )
+    }  # fmt: skip
+    assert named - sys.stdlib_module_names == {"cryptography"}
+    (folder / "handover_client.py").write_text(printed)
+    client = runpy.run_path("handover_client.py")
+    key, public = client["new_key"]()
+    log = client["Log"](folder / "log.json", key, "dev_1", lambda: 1_800_000_000.0)
+    log.enter("dlv_1", "courier-17", "482913")
+    [entry] = log.body()["entries"]
+    octets = client["ENTRY_LABEL"] + entry["content"].encode()
+    Ed25519PublicKey.from_public_bytes(client["from_text"](public)).verify(
+        client["from_text"](entry["signature"]), octets
+    )

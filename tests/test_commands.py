@@ -147,7 +147,21 @@ def test_a_timeline_shows_nothing_that_a_terminal_would_obey() -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["", "init", "serve", "demo", "keys", "keys create", "applications", "binds", "send", "trace", "replay", "config"],
+    [
+        "",
+        "init",
+        "serve",
+        "demo",
+        "keys",
+        "keys create",
+        "applications",
+        "binds",
+        "send",
+        "trace",
+        "replay",
+        "config",
+        "handover client",
+    ],
 )
 def test_every_command_explains_itself(command: str) -> None:
     ran = CliRunner().invoke(app, [*command.split(), "--help"])

@@ -227,8 +227,9 @@ def test_a_line_that_a_person_wrapped_is_not_too_long(page: Path) -> None:
 # What pages show.
 
 
-def test_the_settings_that_are_shown_are_valid() -> None:
-    shown = blocks(FOLDER / "operate.md", "toml")
+@pytest.mark.parametrize("name", ["operate.md", "leads.md"])
+def test_the_settings_that_are_shown_are_valid(name: str) -> None:
+    shown = blocks(FOLDER / name, "toml")
     assert shown
     Settings(**tomllib.loads("\n".join(shown)))
 

@@ -17,12 +17,16 @@ from sqlmodel import SQLModel
 
 from engine.cases import caseload, handover_rows
 from engine.cases.casebook import Budget
+from engine.cases.hearing import Hearing, Reader
+from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.reverse import StartReverse
+from engine.cases.reverse_replying import ReverseReplies
+from engine.keyring import KeyRing
 from engine.store.connections import Database
 from engine.store.doorway import Store
 from engine.store.statements import Statement
 from engine.store.transaction import Tx
-from engine.transit.replying import Delivery, receive_all
+from engine.transit.replying import Delivery, JoinedReply, receive_all
 from tests.intake_kit import APP, OURS, IntakeKit, intake_kit, mo
 from workflows.reverse_codes import UNKNOWN_BY_NUMBER, UNKNOWN_BY_SENDER
 
@@ -216,3 +220,40 @@ def test_wrong_codes_in_any_number_cost_as_many_statements_as_one(
         return len(seen) - len(TABLES)
 
     assert statements(100) == statements(1) < 16
+
+
+@pytest.mark.parametrize(
+    ("takes", "state", "asked", "matched"),
+    [
+        ("stopping", "whole", ["stopping"], "matched"),
+        ("second", "whole", ["stopping", "first", "second"], "matched"),
+        ("nobody", "whole", ["stopping", "first", "second", "third"], "unmatched"),
+        ("second", "incomplete", [], "incomplete"),
+    ],
+)
+async def test_readers_are_asked_in_turn_until_one_takes_a_reply_that_is_whole(
+    store: Store, takes: str, state: str, asked: list[str], matched: str
+) -> None:
+    kit = await intake_kit(store, **NUMBERS)
+    heard: list[str] = []
+
+    def reader(name: str) -> Reader:
+        def read(_tx: Tx, _reply: JoinedReply, _now: int, _wakes: Wakes) -> Claimed | None:
+            heard.append(name)
+            return Claimed(APP, "ver_1", "because") if name == takes else None
+
+        return read
+
+    hearing = Hearing(
+        kit.clock.new_id,
+        KeyRing.generate(kit.clock.entropy),
+        lambda _address, _text: None,
+        reader("stopping"),
+        ReverseReplies(kit.core.reverses),
+        [reader(name) for name in ("first", "second", "third")],
+    )
+    # Only what may be about consent, or comes from a number that a conversation listens to, is for readers at all.
+    reply = JoinedReply("rep_1", "sim", ANNA, ANNA, OURS, "STOP", state, "", kit.clock.now())
+    await store.write(lambda tx: hearing.replied(tx, [reply], kit.clock.now()))
+    [row] = await store.read(lambda tx: tx.all(EVERY["reply"]))
+    assert (heard, matched in row) == (asked, True)

@@ -6,7 +6,7 @@ import pytest
 
 from engine import gauges
 from engine.cases import caseload, listening, reverse_rows
-from engine.duties import messages
+from engine.duties import messages, retention
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
 from engine.transit import queue, receipting, reconciling, redelivery, replying
@@ -33,6 +33,7 @@ INDEX_OF = {
     "counts of guesses": (caseload._ALLOWANCES, "sqlite_autoindex_allowance"),
     "reverse codes": (reverse_rows._BY_CODE, "sqlite_autoindex_reverse_code"),
     "senders of reverse codes": (reverse_rows._CAME_FROM, "ix_reverse_case"),
+    "entries about no delivery": (retention._UNKNOWN_ENTRIES, "ix_handover_unknown"),
     "stale parts": (replying._STALE, "ix_reply_part_open"),
 }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from engine.phones import zones_of
 from workflows.base import SECOND
-from workflows.quiet_hours import allowed_at
+from workflows.quiet_hours import allowed_at, window
 
 PARIS, EVERYWHERE = ["Europe/Paris"], ["America/New_York", "America/Chicago", "America/Los_Angeles", "Pacific/Honolulu"]
 
@@ -62,3 +62,26 @@ def test_the_zones_of_a_number_are_all_that_it_may_be_in() -> None:
     assert zones_of("+33612345678") == ("Europe/Paris",)
     assert len(zones_of("+18005550100")) > 10
     assert zones_of("+99912345") == ()
+
+
+@pytest.mark.parametrize(
+    ("asked", "opens", "closes"),
+    [
+        ("2026-11-27T12:00", "2026-11-27T12:00", "2026-11-27T21:30"),
+        ("2026-11-27T21:20", "2026-11-27T21:20", "2026-11-27T21:30"),
+        ("2026-11-27T21:21", "2026-11-28T08:00", "2026-11-28T21:30"),  # it might not find its bind in time
+        ("2026-11-27T23:00", "2026-11-28T08:00", "2026-11-28T21:30"),
+        ("2025-12-31T21:55", "2026-01-01T08:00", "2026-01-01T21:30"),
+    ],
+)
+def test_a_window_says_until_when_and_what_is_left_of_the_day_must_be_worth_it(
+    asked: str, opens: str, closes: str
+) -> None:
+    assert window(at(asked), "FR", PARIS) == (at(opens), at(closes))
+
+
+def test_the_window_of_several_zones_is_closed_by_the_first_of_them() -> None:
+    opens, closes = window(at("2026-11-27T14:30", "America/New_York"), "US", EVERYWHERE)
+    assert (opens, closes) == (
+        at("2026-11-27T14:30", "America/New_York"), at("2026-11-27T21:00", "America/New_York"),
+    )  # fmt: skip

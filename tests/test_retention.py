@@ -8,6 +8,7 @@ import pytest
 import trio
 from sqlalchemy import func, select
 
+from engine.cases.device_rows import EntryRow, entries_of, put_entries
 from engine.clock import DAY, VirtualClock
 from engine.duties.retention import Retention, id_before
 from engine.settings_service import Retention as Ages
@@ -114,6 +115,20 @@ async def test_parked_deliveries_go_after_their_days_whether_they_were_replayed_
     await purge(store, clock)
     left = {row[0] for row in await store.read(lambda tx: tx.all(PARKED_IDS))}
     assert left == {aged_ids[89], aged_ids[1]}
+
+
+async def test_what_devices_logged_about_no_delivery_goes_after_its_days_and_the_rest_stays(
+    store: Store, autojump_clock: trio.testing.MockClock
+) -> None:
+    clock = VirtualClock()
+    rows = [
+        EntryRow("dev_1", seq, "app", "dlv_1", "0" * 64, None, result, clock.now(), clock.now() - age * DAY)
+        for seq, (result, age) in enumerate([("not_found", 31), ("confirmed", 31), ("", 31), ("not_found", 29)])
+    ]
+    await store.write(lambda tx: put_entries(tx, rows))
+    await purge(store, clock)
+    left = await store.read(lambda tx: entries_of(tx, "dev_1", 0, 9))
+    assert [(one.seq, one.result) for one in left] == [(1, "confirmed"), (2, ""), (3, "not_found")]
 
 
 def test_an_id_sorts_before_every_id_of_its_instant_or_later() -> None:

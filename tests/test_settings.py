@@ -21,6 +21,7 @@ from engine.settings_tree import is_loopback
 from engine.settings_warnings import start_warnings
 from engine.smpp.pdu import Disposition
 from engine.transit.binding import connector, session_options
+from workflows.lead_model import Dormancy, Model
 
 CANARY = "hunter2hunter2"
 TOML = f"""
@@ -43,6 +44,27 @@ accounts = ["orange"]
 [routes.france]
 countries = ["FR"]
 accounts = ["orange"]
+"""
+LEAD_MODEL = """
+[lead_models.demo]
+brand = "Boutique"
+weights = { need = 2 }
+
+[[lead_models.demo.questions]]
+id = "size"
+axis = "fit"
+kind = "choice"
+text = { fr = "Combien ? A peu, B beaucoup", en = "How many? A few, B many" }
+points = { A = 1, B = 5 }
+
+[[lead_models.demo.sequences]]
+name = "back"
+trigger = "dormant"
+messages = [{ after_s = 60, text = { fr = "Toujours partant ?" } }]
+
+[lead_models.demo.dormancy]
+after_days = 90
+most = 2
 """
 BIND: Mapping[str, Any] = {"host": "127.0.0.1", "system_id": "sceau", "password": "s3cretPw"}
 
@@ -181,6 +203,14 @@ class TestRefusals:
             ("[verification]\nlength = 4", "at most 3 attempts"),
             ("[http]\nhost = '0.0.0.0'", "API keys would travel in clear"),
             ("[operations]\nhost = '0.0.0.0'", "it has no authentication"),
+            (
+                "[lead_models.demo]\nbrand = 'x'\nhalf_life_s = 1",
+                "sceau.toml: lead_models.demo: half_life_s is out of range",
+            ),
+            ("[[lead_models.demo.questions]]\nid = 'q'", "sceau.toml: lead_models.demo: questions[0] is out of range"),
+            ("[lead_models.demo.dormancy]\nafter_days = 30", "sceau.toml: lead_models.demo: dormancy is out of range"),
+            ("[lead_models.demo.dormancy]\nmost = 2", "lead_models.demo.dormancy.after_days: is required"),
+            ("[lead_models.demo]\nquestion = []", "sceau.toml: lead_models.demo.question: there is no such setting"),
             ("[lanes\n", "is not valid TOML at line"),
             ("x = ", "is not valid TOML at"),
         ],
@@ -394,6 +424,15 @@ class TestShowing:
         assert Settings(**masked) == load(file, {})
 
 
+def test_a_model_of_leads_is_written_in_the_file_as_it_is_sent_to_the_api(file: Path) -> None:
+    """Issue 5: models, questions and sequences are validated data, in `sceau.toml` or by the API."""
+    model = Model.load("demo", load(added(file, LEAD_MODEL), {}).lead_models[0].given())
+    assert [one.id for one in model.questions] == ["size"]
+    assert (model.questions[0].points, model.weights["need"], model.brand) == ({"A": 1, "B": 5}, 2.0, "Boutique")
+    assert model.dormancy == Dormancy(90, most=2)
+    assert load(file, {"SCEAU_LEAD_MODELS__DEMO__BRAND": "Atelier"}).lead_models[0].brand == "Atelier"
+
+
 def test_statuses_are_overridden_by_number() -> None:
     read = settings(account(status_overrides={"0x45": "temporary", "1029": "permanent"}))
     assert read.accounts[0].dispositions == {0x45: Disposition.TMP, 1029: Disposition.PERM}
@@ -422,6 +461,22 @@ READ_AS = {
     "senders.accounts.ton": r"\.provisioned\(",
     "senders.accounts.npi": r"\.provisioned\(",
     "accounts.binds.insecure": r"start_warnings\(",
+    **{
+        f"lead_models.{one}": r"\.given\(\)"
+        for one in (
+            "questions",
+            "fields",
+            "events",
+            "sequences",
+            "weights",
+            "half_life_s",
+            "brand",
+            "sender",
+            "dormancy.after_days",
+            "dormancy.most",
+            "dormancy.consent_days",
+        )
+    },
     "classes.resends": r"(?<!def )overridden\(",
     "classes.hold_s": r"(?<!def )overridden\(",
     "classes.least_life_s": r"(?<!def )overridden\(",

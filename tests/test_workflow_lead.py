@@ -25,7 +25,7 @@ from workflows.base import (
     TimerFired,
     Verdict,
 )
-from workflows.lead import Facts, Happened, Replied, Spent, Stopped, spend, start, step, view
+from workflows.lead import Facts, Happened, Marketing, Replied, Spent, Stopped, spend, start, step, view
 from workflows.lead_answers import points_of
 from workflows.lead_case import ATTEMPTS, MOVES, SENDS, LeadCase, Proof, State
 from workflows.lead_model import AXES, BANT, FIT, INTENT, Kind, Model, ModelError, Question
@@ -39,8 +39,9 @@ CASE = LeadCase(
     expires_at=0, consented=True, replies=True,
 )  # fmt: skip
 QUESTION = BANT.dump()["questions"][0]
-FACTS = Facts(BANT, free_at=NOW)
+FACTS = Facts(BANT)
 WAIT = {"after_s": 3_600, "text": {"fr": "Toujours partant ?"}}
+BACK = {"name": "back", "trigger": "dormant", "messages": [WAIT]}
 SEQUENCE = {
     "questions": BANT.dump()["questions"],
     "events": BANT.dump()["events"],
@@ -88,7 +89,7 @@ def test_the_thresholds_are_those_of_the_scorecard() -> None:
 
 def test_an_unverified_lead_is_cold_whatever_it_scored_and_intent_changes_no_class() -> None:
     model = Model.load("m", {"fields": [{"name": "size", "axis": axis, "points": 5} for axis in (*AXES, FIT)]})
-    begun = start(CASE, (("size", "900"),), Facts(model, free_at=NOW), NOW)
+    begun = start(CASE, (("size", "900"),), Facts(model), NOW)
     assert isinstance(begun, Step)
     assert (total(begun.case, model), begun.case.stage) == (25, "cold")
     keen = after(verified(), *[Happened(f"lev_{number}", "demo_request") for number in range(5)])
@@ -142,6 +143,13 @@ def test_words_earn_their_points_and_any_words_the_rest() -> None:
         ({"sequences": [{"name": "s", "trigger": "t", "messages": []}]}, "sequences[0].messages"),
         ({"surprise": 1}, "surprise"),
         ({"brand": "x" * 99}, "brand"),
+        ({"dormancy": {"after_days": 30}}, "dormancy"),  # and no sequence for it
+        ({"sequences": [{"name": "back", "trigger": "dormant", "messages": [WAIT]}]}, "dormancy"),
+        ({"sequences": [BACK], "dormancy": {"after_days": 0}}, "dormancy"),
+        ({"sequences": [BACK], "dormancy": {"after_days": 30, "most": 11}}, "dormancy"),
+        ({"sequences": [BACK], "dormancy": {"after_days": 30, "consent_days": 30}}, "dormancy"),
+        ({"sequences": [BACK], "dormancy": {"after_days": 30, "often": 2}}, "dormancy"),
+        ({"sequences": [BACK], "dormancy": [30]}, "dormancy"),
     ],
 )  # fmt: skip
 def test_a_model_that_cannot_be_is_refused_by_the_setting_that_is_wrong(given: dict[str, Any], setting: str) -> None:
@@ -151,14 +159,15 @@ def test_a_model_that_cannot_be_is_refused_by_the_setting_that_is_wrong(given: d
 
 
 def test_a_model_is_written_and_read_back_unchanged() -> None:
-    model = Model.load("m", SEQUENCE)
-    assert Model.load("m", model.dump()) == model
+    for given in (SEQUENCE, {"sequences": [BACK], "dormancy": {"after_days": 30}}):
+        model = Model.load("m", given)
+        assert Model.load("m", model.dump()) == model
     assert Model.load("bant", BANT.dump()) == BANT
 
 
 def test_a_sequence_waits_for_the_hours_and_ends_for_whoever_is_qualified() -> None:
     model = Model.load("m", SEQUENCE)
-    asleep, awake = Facts(model, free_at=NOW + 5 * SECOND), Facts(model, free_at=NOW)
+    asleep, awake = (Facts(model, marketing=Marketing(at, at + 3_600 * SECOND)) for at in (NOW + 5 * SECOND, NOW))
     case = replace(verified(facts=awake), asked="", questions_over=True, sequence="later")
     waits = step(case, TimerFired("nurture"), asleep, NOW)
     assert isinstance(waits, Step)
@@ -186,8 +195,10 @@ class Leads(RuleBasedStateMachine):
         self.stages: frozenset[str] = frozenset()
         self.take(start(self.case, (), self.facts(), self.now))
 
-    def facts(self) -> Facts:
-        return Facts(self.model, free_at=self.now)
+    def facts(self, kind: str = "") -> Facts:
+        """Whether marketing may be sent is worked out for timers alone: nothing else may ask."""
+        marketing = Marketing(self.now, self.now + DAY) if kind in {"expiry", "nurture"} else None
+        return Facts(self.model, marketing=marketing)
 
     def take(self, decided: Step[LeadCase] | Refused) -> None:
         if isinstance(decided, Refused):
@@ -233,7 +244,7 @@ class Leads(RuleBasedStateMachine):
             "expiry": TimerFired("expiry"), "nurture": TimerFired("nurture"), "stop": Stopped("rpl_2"),
             "resend": Resent(), "cancel": Canceled(), "accepted": Settled("proof:1", Outcome.ACCEPTED),
         }  # fmt: skip
-        self.take(step(self.case, events.get(kind) or Happened("lev_1", kind), self.facts(), self.now))
+        self.take(step(self.case, events.get(kind) or Happened("lev_1", kind), self.facts(kind), self.now))
 
     @invariant()
     def holds(self) -> None:

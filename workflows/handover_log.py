@@ -116,12 +116,14 @@ def span_of(given: Sequence[SignedText]) -> tuple[int, int]:
 def read_entries(
     given: Sequence[SignedText], device: str, after: Head, known: Mapping[int, str], verify: Verify
 ) -> list[Logged]:
-    """Return the entries that are new after `after`; those of `known` hashes are repeats. Raises `BadLog`."""
+    """Return the entries that are new after `after`; those of `known` hashes are repeats, and so are earlier ones that
+    were erased since. Raises `BadLog`.
+    """
     fresh: list[Logged] = []
     for signed in given:
         entry = _entry(signed, device, after.seq + 1, verify)
         if entry.seq <= after.seq:
-            if known.get(entry.seq) != entry.hash:
+            if known.get(entry.seq, entry.hash) != entry.hash:
                 raise BadLog("log_forked", entry.seq)
             continue
         if entry.seq != after.seq + 1:

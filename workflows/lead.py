@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
 from workflows.base import (
-    SECOND,
     Answer,
     Arm,
     Canceled,
@@ -22,7 +21,6 @@ from workflows.base import (
     Effect,
     Finish,
     Outcome,
-    Param,
     Refused,
     Resent,
     Send,
@@ -45,26 +43,42 @@ from workflows.lead_case import (
     Proof,
     State,
 )
-from workflows.lead_model import FIT, Model, Rule
+from workflows.lead_dormancy import dormant_at
+from workflows.lead_model import FIT, OURS, SILENCE, Rule
+from workflows.lead_nurturing import begin, heard, nurture, wake, watched
 from workflows.lead_scoring import classed, with_level, with_points
-from workflows.lead_telling import EVENTS, EXPIRY, NURTURE, Moved, about, done, refuse_over, scored, told, view
+from workflows.lead_sending import NOTICE_LIFE_US, Facts, Marketing, in_language, text_to
+from workflows.lead_telling import (
+    DORMANCY,
+    EVENTS,
+    EXPIRY,
+    NURTURE,
+    Moved,
+    about,
+    done,
+    refuse_over,
+    scored,
+    told,
+    view,
+)
 from workflows.reply_words import Meaning, meaning_of
-from workflows.window import Day
 
-__all__ = ["EVENTS", "MOVES", "WORKFLOW", "Facts", "Spent", "spend", "start", "step", "view"]
+__all__ = [
+    "EVENTS",
+    "MOVES",
+    "WORKFLOW",
+    "Facts",
+    "Marketing",
+    "Remodeled",
+    "Spent",
+    "dormant_at",
+    "spend",
+    "start",
+    "step",
+    "view",
+]
 
 WORKFLOW: Final = "lead"
-_NOTICE_LIFE_US: Final = 86_400 * SECOND
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known beside the lead: its model, the codes sent today to its number, when marketing may be sent."""
-
-    model: Model
-    day: Day = field(default_factory=Day)
-    free_at: int = 0
-    stop: str = ""  # where STOP may be sent to, if texts have to say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +104,12 @@ class Happened:
     name: str
 
 
-Event: TypeAlias = Settled | TimerFired | Canceled | Checked | Resent | Replied | Stopped | Happened
+@dataclass(frozen=True, slots=True)
+class Remodeled:
+    """The lead's model may say something else of dormancy than when its timer was armed."""
+
+
+Event: TypeAlias = Settled | TimerFired | Canceled | Checked | Resent | Replied | Stopped | Happened | Remodeled
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +146,9 @@ def _ask_proof(case: LeadCase, facts: Facts, now: int) -> tuple[LeadCase, tuple[
     case = replace(case, sends=case.sends + 1, next_send_at=now + COOLDOWN_US, delivery="")
     role = f"proof:{case.sends}"
     if by_code:
-        text = _text(case, facts, role, "code", case.code_until, message_class="otp", slots=("code",))
+        text = text_to(case, facts, role, "code", case.code_until, message_class="otp", slots=("code",))
     else:
-        text = _text(case, facts, role, "confirm", now + _NOTICE_LIFE_US)
+        text = text_to(case, facts, role, "confirm", now + NOTICE_LIFE_US)
     return case, (text,)
 
 
@@ -178,6 +197,13 @@ def _verified(case: LeadCase, by: str, reply_id: str, facts: Facts, now: int) ->
 
 def step(case: LeadCase, event: Event, facts: Facts, now: int) -> Moved | Refused:
     """Return what an event does to a lead; a repeated or outdated event does nothing."""
+    decided = _stepped(case, event, facts, now)
+    if isinstance(decided, Refused):
+        return decided
+    return watched(case, decided, facts.model, anew=isinstance(event, Remodeled))
+
+
+def _stepped(case: LeadCase, event: Event, facts: Facts, now: int) -> Moved | Refused:
     match event:
         case Settled():
             return _settled(case, event)
@@ -195,6 +221,8 @@ def step(case: LeadCase, event: Event, facts: Facts, now: int) -> Moved | Refuse
             return refuse_over(case) or _happened(case, event, facts, now)
         case Canceled(reason):
             return refuse_over(case) or _close(case, reason, now)
+        case Remodeled():
+            return Step(case)
         case _:
             raise AssertionError("an event of no kind that a lead knows")
 
@@ -219,7 +247,9 @@ def _resend(case: LeadCase, facts: Facts, now: int) -> Moved | Refused:
 
 
 def _close(case: LeadCase, reason: str, now: int) -> Moved:
-    closed = case.moved(State.CLOSED, reason=reason, final_at=now, asked="", sequence="", code_until=0)
+    closed = case.moved(
+        State.CLOSED, reason=reason, final_at=now, asked="", sequence="", reengaging=False, code_until=0
+    )
     return done(closed, (CancelSends(), about(closed, "closed", reason=reason), Finish(State.CLOSED)), "closed")
 
 
@@ -232,7 +262,9 @@ def _tick(case: LeadCase, kind: str, facts: Facts, now: int) -> Moved:
         )
     if case.state is State.UNVERIFIED:
         return Step(case)
-    return _nurture(case, facts, now) if kind == NURTURE else Step(case)
+    if kind == DORMANCY:
+        return wake(case, facts, now)
+    return nurture(case, facts, now) if kind == NURTURE else Step(case)
 
 
 # Asking.
@@ -252,40 +284,42 @@ def _next(case: LeadCase, facts: Facts, now: int) -> tuple[LeadCase, tuple[Effec
 
 
 def _question(case: LeadCase, facts: Facts, step: str, text: Mapping[str, str], now: int) -> Send:
-    return _text(
-        case, facts, f"{step}:{case.asked}", step, now + _NOTICE_LIFE_US, question=_in_language(text, case.language)
+    return text_to(
+        case, facts, f"{step}:{case.asked}", step, now + NOTICE_LIFE_US, question=in_language(text, case.language)
     )
 
 
 def _questions_over(case: LeadCase, facts: Facts, now: int) -> tuple[LeadCase, tuple[Effect, ...]]:
     thanks: tuple[Effect, ...] = ()
     if case.answered and not case.questions_over:
-        thanks = (_text(case, facts, "thanks", "thanks", now + _NOTICE_LIFE_US),)
+        thanks = (text_to(case, facts, "thanks", "thanks", now + NOTICE_LIFE_US),)
     case = replace(case, asked="", questions_over=True)
     if case.stage == "qualified" or case.sequence:
         return case, thanks
-    case, begun = _begin(case, "silence", facts, now)
+    case, begun = begin(case, SILENCE, facts, now)
     return case, (*thanks, *begun)
 
 
 def _replied(case: LeadCase, event: Replied, facts: Facts, now: int) -> Moved:
-    case = replace(case, heard_at=now)
+    case, ended = heard(case, now)
     if case.state is State.UNVERIFIED:
         said_yes = case.proof is Proof.REPLY and meaning_of(event.text) is Meaning.YES
         return _verified(case, "reply", event.reply_id, facts, now) if said_yes else Step(case)
     question = facts.model.question(case.asked)
     if question is None:
         # Whoever answers without being asked is heard by people from here on.
-        return Step(replace(case, sequence=""), (Disarm(NURTURE), about(case, "replied", reply_id=event.reply_id)))
+        replied = about(case, "replied", reply_id=event.reply_id)
+        return Step(replace(case, sequence=""), (*(ended or (Disarm(NURTURE),)), replied))
     points = points_of(question, event.text)
     if points is None:
-        return _not_understood(case, facts, now)
+        again = _not_understood(case, facts, now)
+        return replace(again, effects=(*ended, *again.effects))
     before = case
     score = with_points if question.axis == FIT else with_level
     case = score(case, question.axis, points, event.reply_id, question.id, now)
     case = classed(replace(case, asked="", answered=(*case.answered, question.id)), facts.model)
     answered = about(case, "answered", question=question.id, reply_id=event.reply_id, points=points)
-    effects: tuple[Effect, ...] = (answered, *scored(before, case, facts.model, now))
+    effects: tuple[Effect, ...] = (*ended, answered, *scored(before, case, facts.model, now))
     case, asked = _next(case, facts, now)
     return Step(case, (*effects, *asked))
 
@@ -302,8 +336,8 @@ def _not_understood(case: LeadCase, facts: Facts, now: int) -> Moved:
         again = _question(case, facts, "again", question.text, now)
         return Step(replace(case, asked_again=True), (again,))
     case = replace(case, asked="", questions_over=True)
-    bye = _text(case, facts, "bye", "bye", now + _NOTICE_LIFE_US)
-    case, begun = _begin(case, "silence", facts, now)
+    bye = text_to(case, facts, "bye", "bye", now + NOTICE_LIFE_US)
+    case, begun = begin(case, SILENCE, facts, now)
     return Step(case, (bye, *begun))
 
 
@@ -312,72 +346,16 @@ def _not_understood(case: LeadCase, facts: Facts, now: int) -> Moved:
 
 def _happened(case: LeadCase, event: Happened, facts: Facts, now: int) -> Moved | Refused:
     rules: list[Rule] = [one for one in facts.model.events if one.name == event.name]
-    sequence = facts.model.triggered(event.name)
+    sequence = None if event.name in OURS else facts.model.triggered(event.name)
     if not rules and sequence is None:
         return Refused("event_unknown", 422, {"lead_id": case.id})
+    case, ended = heard(case, now)
     before = case
     for rule in rules:
         case = with_points(case, rule.axis, rule.points, event.event_id, event.name, now)
     case = classed(case, facts.model)
-    effects = scored(before, case, facts.model, now)
+    effects = (*ended, *scored(before, case, facts.model, now))
     if sequence is not None and case.state is State.OPEN and case.consented:
-        case, begun = _begin(case, event.name, facts, now)
+        case, begun = begin(case, event.name, facts, now)
         effects += begun
     return done(case, effects, "noted")
-
-
-def _begin(case: LeadCase, trigger: str, facts: Facts, now: int) -> tuple[LeadCase, tuple[Effect, ...]]:
-    sequence = facts.model.triggered(trigger)
-    if sequence is None or not case.consented:
-        return case, ()
-    case = replace(case, sequence=sequence.name, message=0)
-    return case, (Arm(NURTURE, now + sequence.messages[0].after_s * SECOND),)
-
-
-def _nurture(case: LeadCase, facts: Facts, now: int) -> Moved:
-    """Send the sequence's next message, within hours; it stops for whoever is qualified, answers or is closed."""
-    sequence = facts.model.sequence(case.sequence)
-    if sequence is None or case.message >= len(sequence.messages) or case.stage == "qualified":
-        return Step(replace(case, sequence=""))
-    if facts.free_at > now:
-        return Step(case, (Arm(NURTURE, facts.free_at),))
-    message = sequence.messages[case.message]
-    case = replace(case, message=case.message + 1, sent=case.sent + 1)
-    text = _text(
-        case, facts, f"nurture:{case.sent}", "nurture", now + _NOTICE_LIFE_US, message_class="marketing",
-        notice=_in_language(message.text, case.language), stop=facts.stop,
-    )  # fmt: skip
-    sent = about(case, "nurtured", sequence=sequence.name, message=case.message)
-    if case.message >= len(sequence.messages):
-        return Step(replace(case, sequence=""), (text, sent))
-    following = sequence.messages[case.message]
-    return Step(case, (text, sent, Arm(NURTURE, now + following.after_s * SECOND)))
-
-
-def _in_language(text: Mapping[str, str], language: str) -> str:
-    return text.get(language) or next(iter(text.values()))
-
-
-def _text(
-    case: LeadCase,
-    facts: Facts,
-    role: str,
-    step: str,
-    expires_at: int,
-    *,
-    message_class: str = "transactional",
-    slots: tuple[str, ...] = (),
-    **params: Param,
-) -> Send:
-    return Send(
-        role=role,
-        step=step,
-        language=case.language,
-        message_class=message_class,
-        generation=case.generation,
-        expires_at=expires_at,
-        params={"brand": facts.model.brand, **params},
-        slots=slots,
-        recipient=case.id,
-        code_of=case.id if slots else "",
-    )

@@ -57,7 +57,11 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeadCase:
-    """One lead. `asked` is the question that waits for its answer; `sequence` and `message` what goes out next."""
+    """One lead. `asked` is the question that waits for its answer; `sequence` and `message` what goes out next.
+
+    `heard_at` is its last sign of life: its proof, an answer, an event; `reengaging` tells that it was dormant, is
+    called back, and has given none since.
+    """
 
     id: str
     form: str
@@ -94,6 +98,9 @@ class LeadCase:
     auto_replies: int = 0
     auto_replies_since: int = 0
     heard_at: int = 0
+    reengaging: bool = False
+    reengaged: int = 0  # how often it was called back
+    reengaged_at: int = 0
     final_at: int = 0
 
     @property

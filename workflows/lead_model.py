@@ -7,7 +7,7 @@ out of range raises `ModelError`, which names the setting and never a value.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Self
 
@@ -16,12 +16,17 @@ from workflows.wording import LANGUAGES, problem_with
 AXES: Final = ("budget", "authority", "need", "timeline")
 FIT: Final = "fit"
 INTENT: Final = "intent"
+SILENCE: Final = "silence"
+DORMANT: Final = "dormant"
+OURS: Final = frozenset({SILENCE, DORMANT})
+"""Triggers that are no events: the end of the questions, and a time in which nothing was heard."""
 MOST: Final[Mapping[str, int]] = {**dict.fromkeys(AXES, 5), FIT: 5, INTENT: 100}
 _QUESTIONS_MOST: Final = 10
 _RULES_MOST: Final = 100
 _STEPS_MOST: Final = 10
 _LETTERS: Final = "ABCDEFGH"
 _DAY_S: Final = 86_400
+_CONSENT_MOST: Final = 1_825
 
 
 class ModelError(ValueError):
@@ -96,11 +101,39 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Messages that follow one another, from a trigger on: an event's name, or `silence` after the questions."""
+    """Messages that follow one another, from a trigger on: an event's name, `silence` after the questions, or `dormant`
+    once nothing was heard for so long as `Dormancy` says.
+    """
 
     name: str
     trigger: str
     messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Dormancy:
+    """After how many days without a sign of life a lead is called back, how often at most, and for how many days after
+    the last one its consent is good; three years are what the CNIL allows for.
+    """
+
+    after_days: int
+    most: int = 1
+    consent_days: int = 1_095
+
+    @classmethod
+    def load(cls, given: Any) -> Self:
+        """Return it; raises `ModelError`."""
+        try:
+            made = cls(**given)
+            sound = all(type(one) is int for one in (made.after_days, made.most, made.consent_days))
+            sound = (
+                sound and 1 <= made.after_days < made.consent_days <= _CONSENT_MOST and 1 <= made.most <= _STEPS_MOST
+            )
+        except TypeError:
+            sound = False
+        if not sound:
+            raise ModelError("dormancy")
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +149,7 @@ class Model:
     half_life_s: int = 7 * _DAY_S
     brand: str = "Sceau"
     sender: str = ""
+    dormancy: Dormancy | None = None
 
     def question(self, question_id: str) -> Question | None:
         """Return a question, or None if the model has none of this id any more."""
@@ -153,6 +187,7 @@ class Model:
             "half_life_s": self.half_life_s,
             "brand": self.brand,
             "sender": self.sender,
+            "dormancy": None if self.dormancy is None else asdict(self.dormancy),
         }  # fmt: skip
 
     @classmethod
@@ -173,21 +208,26 @@ class Model:
             raise ModelError("half_life_s")
         if problem_with("brand", brand):
             raise ModelError("brand")
+        sequences = [_sequence(one, f"sequences[{at}]") for at, one in enumerate(_list(given, "sequences"))]
+        dormancy = None if given.get("dormancy") is None else Dormancy.load(given["dormancy"])
+        if (dormancy is not None) != any(one.trigger == DORMANT for one in sequences):
+            raise ModelError("dormancy")  # one without the other would do nothing, without a word
         return cls(
             name,
             tuple(questions),
             tuple(_rule(one, f"fields[{at}]") for at, one in enumerate(_list(given, "fields"))),
             tuple(_rule(one, f"events[{at}]") for at, one in enumerate(_list(given, "events"))),
-            tuple(_sequence(one, f"sequences[{at}]") for at, one in enumerate(_list(given, "sequences"))),
+            tuple(sequences),
             weights,
             half_life_s,
             brand,
             str(given.get("sender") or ""),
+            dormancy,
         )
 
 
 _SETTINGS: Final = frozenset(
-    {"questions", "fields", "events", "sequences", "weights", "half_life_s", "brand", "sender"}
+    {"questions", "fields", "events", "sequences", "weights", "half_life_s", "brand", "sender", "dormancy"}
 )
 
 

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from workflows.base import Answer, Effect, Json, Notify, Refused, Step
 from workflows.lead_case import ATTEMPTS, SENDS, LeadCase, State
+from workflows.lead_dormancy import dormant_at
 from workflows.lead_model import AXES, FIT, INTENT, Model
 from workflows.lead_scoring import axis, intent, total
 
@@ -17,6 +18,7 @@ Moved: TypeAlias = Step[LeadCase]
 
 EXPIRY: Final = "expiry"
 NURTURE: Final = "nurture"
+DORMANCY: Final = "dormancy"
 
 _LEAD: Final = {
     "lead_id": "the lead",
@@ -56,6 +58,15 @@ EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {**_LEAD, "was": "its class before", "total": "BANT and fit, 4 to 25"},
     ),
     "lead.nurtured": ("A message of a sequence was sent.", {**_LEAD, "sequence": "which", "message": "which of it"}),
+    "lead.reengaged": (
+        "Nothing was heard of the lead for so long as its model says: a sequence begins to call it back.",
+        {
+            **_LEAD,
+            "sequence": "which",
+            "time": "1 the first time it is called back, 2 the second …",
+            "heard_at": "its last sign of life: its proof, an answer, an event",
+        },
+    ),
     "lead.closed": (
         "The lead is closed; nothing is sent to it any more.",
         {**_LEAD, "reason": "unverified, opted_out, max_attempts, or what the caller said"},
@@ -134,6 +145,9 @@ def view(case: LeadCase, model: Model, now: int) -> dict[str, Json]:
         ],
         "asked": case.asked or None,
         "sequence": case.sequence or None,
+        "heard_at": case.heard_at or None,
+        "reengaged": case.reengaged,
+        "dormant_at": dormant_at(case, model),
         "attempts_remaining": max(0, ATTEMPTS - case.attempts) if case.state is State.UNVERIFIED else 0,
         "sends_remaining": max(0, SENDS - case.sends) if case.state is State.UNVERIFIED else 0,
         "next_send_at": case.next_send_at if now < case.next_send_at else None,

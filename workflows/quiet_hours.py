@@ -31,6 +31,7 @@ _RULES: Final[dict[str, tuple[Hours, ...]]] = {
 }
 _ELSEWHERE: Final = (Hours(date(1970, 1, 1), time(8), time(21)),)
 _STEPS_MOST: Final = 200
+_LEAST_US: Final = 600 * SECOND  # what is queued must still find its way to a bind
 
 
 def allowed_at(now: int, country: str, zones: Sequence[str]) -> int:
@@ -50,6 +51,29 @@ def allowed_at(now: int, country: str, zones: Sequence[str]) -> int:
             best, most = at, is_open
         at = min(one for one in opens if one > at)
     return best
+
+
+def window(now: int, country: str, zones: Sequence[str]) -> tuple[int, int]:
+    """Return from when until when marketing may be sent next; a time that is nearly over is left to the following."""
+    free_at = allowed_at(now, country, zones)
+    until = _closing(free_at, country, zones)
+    if until - free_at < _LEAST_US:
+        free_at = allowed_at(until, country, zones)
+        until = _closing(free_at, country, zones)
+    return free_at, until
+
+
+def _closing(at: int, country: str, zones: Sequence[str]) -> int:
+    """Return the first closing of the zones that are open."""
+    rules = _RULES.get(country, _ELSEWHERE)
+    places = [ZoneInfo(name) for name in zones] or [ZoneInfo("UTC")]
+    return min((_closes(at, rules, place) for place in places if _opens(at, rules, place) <= at), default=at)
+
+
+def _closes(at: int, rules: Sequence[Hours], place: ZoneInfo) -> int:
+    local = datetime.fromtimestamp(at / SECOND, UTC).astimezone(place)
+    hours = [one for one in rules if one.since <= local.date()][-1]
+    return int(datetime.combine(local.date(), hours.closes, place).timestamp()) * SECOND
 
 
 def _opens(at: int, rules: Sequence[Hours], place: ZoneInfo) -> int:

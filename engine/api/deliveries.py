@@ -3,8 +3,10 @@
 What these do is decided by the workflow behind `engine.cases.deliveries`; couriers have routes of their own.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
+import trio
 from starlette.responses import Response
 
 from engine.api import paging, reading
@@ -24,7 +26,7 @@ from engine.api.delivery_bodies import (
     WhyBody,
 )
 from engine.api.endpoint import Call, Calling, Routes
-from engine.api.idempotency import Answer
+from engine.api.idempotency import UNDER_WAY, Answer
 from engine.api.problems import NUMBERS, PROBLEMS, ROUTING, Refused, problem_body
 from engine.api.types import as_json
 from engine.apikeys import Scope
@@ -36,6 +38,7 @@ routes = Routes("deliveries")
 
 _PATH: Final = "/v1/deliveries"
 ONE: Final = _PATH + "/{delivery_id}"
+_SLICE: Final = 20  # stops in one transaction: some 30 ms of the writer, for which a code may wait
 _MERCHANT: Final = (Scope.HANDOVER_MERCHANT,)
 OVER: Final = ("already_delivered", "returned", "canceled", "expired")
 HELD: Final = ("delivery_locked", "claim_pending", "attempt_failed")
@@ -51,24 +54,37 @@ async def create_delivery(call: Calling, body: DeliveryBody) -> Response:
 
 @routes.post(f"{_PATH}/batch", needs=_MERCHANT, answers={200: StopsShown})
 async def create_deliveries(call: Calling, body: DeliveryBatchBody) -> Response:
-    """Create the stops of a route, up to 200 in one transaction; each has its own result."""
+    """Create the stops of a route, up to 200, in transactions of twenty; each stop has its own result.
+
+    Stops that a failing database did not take have 503 in theirs; the same request with the same Idempotency-Key goes
+    on with them.
+    """
     asked: list[CreateDelivery | Refused] = []
-    for one in body.deliveries:
+    for index, one in enumerate(body.deliveries):
+        if index % _SLICE == _SLICE - 1:
+            await trio.lowlevel.checkpoint()  # two hundred numbers take longer to read than a code may wait
         try:
             asked.append(_delivery(call, one))
         except Refused as refused:
             asked.append(refused)
 
-    def create(tx: Tx) -> Answer:
-        wakes, results, created = Wakes(), list[str](), 0
-        for index, one in enumerate(asked):
+    def create(tx: Tx, done: str) -> Answer:
+        wakes, results = Wakes(), _results(done)
+        for one in asked[len(results) : len(results) + _SLICE]:
             outcome = one if isinstance(one, Refused) else _created(call, tx, one, wakes)
-            created += outcome.code == "created"
-            results.append(f'{{"index":{index},{_result(outcome)}}}')
-        shown = f'{{"created":{created},"refused":{len(results) - created},"results":[{",".join(results)}]}}'
-        return Answer(200, shown, wakes.queued, wakes.bells)
+            results.append(_result(len(results), outcome))
+        if len(results) < len(asked):
+            return Answer(UNDER_WAY, "\n".join(results), wakes.queued, wakes.bells)
+        return Answer(200, _stops(results), wakes.queued, wakes.bells)
 
-    return await call.change(create)
+    def cut_short(done: str, code: str) -> Answer:
+        results = _results(done)
+        doubtful = len(results) + _SLICE  # whose transaction it was; those after them were not tried
+        for index in range(len(results), len(asked)):
+            results.append(_result(index, Refused(code if index < doubtful else "store_unavailable")))
+        return Answer(200, _stops(results))
+
+    return await call.change_in_slices(create, cut_short)
 
 
 @routes.get(_PATH, needs=_MERCHANT, shows=DeliveryPage)
@@ -194,12 +210,24 @@ def _created(call: Call, tx: Tx, request: CreateDelivery, wakes: Wakes) -> Outco
     return outcome
 
 
-def _result(outcome: Outcome | Refused) -> str:
+def _result(index: int, outcome: Outcome | Refused) -> str:
     if isinstance(outcome, Outcome) and outcome.code == "created":
-        return f'"status":201,"delivery":{as_json(outcome.body)}'
+        return f'{{"index":{index},"status":201,"delivery":{as_json(outcome.body)}}}'
     if isinstance(outcome, Refused):
-        return f'"status":{outcome.status},"problem":{problem_body(outcome.code, outcome.detail, **outcome.members)}'
-    return f'"status":{PROBLEMS[outcome.code].status},"problem":{problem_body(outcome.code, **outcome.body)}'
+        status, problem = outcome.status, problem_body(outcome.code, outcome.detail, **outcome.members)
+    else:
+        status, problem = PROBLEMS[outcome.code].status, problem_body(outcome.code, **outcome.body)
+    return f'{{"index":{index},"status":{status},"problem":{problem}}}'
+
+
+def _results(done: str) -> list[str]:
+    """Return the results so far, as the transactions of a batch hand them on: one a line, which JSON never breaks."""
+    return done.split("\n") if done else []
+
+
+def _stops(results: Sequence[str]) -> str:
+    created = sum(one.startswith(f'{{"index":{index},"status":201,') for index, one in enumerate(results))
+    return f'{{"created":{created},"refused":{len(results) - created},"results":[{",".join(results)}]}}'
 
 
 def _delivery(call: Call, body: DeliveryBody) -> CreateDelivery:

@@ -7,6 +7,7 @@ from their octets and answers are built once, as JSON, which is also what idempo
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Depends
@@ -20,7 +21,7 @@ from starlette.types import Receive, Send
 from engine.api import problems
 from engine.api.auth import Caller
 from engine.api.context import Context
-from engine.api.idempotency import Answer, Once, fingerprint, kept_us, key_of, run_once
+from engine.api.idempotency import UNDER_WAY, Answer, Once, fingerprint, kept_us, key_of, run_once
 from engine.api.problems import Refused
 from engine.api.rates import Verdict
 from engine.apikeys import Scope
@@ -124,11 +125,27 @@ class Call:
 
     async def change(self, job: Callable[[Tx], Answer], *, urgent: bool = False) -> Response:
         """Run a store function, once for each Idempotency-Key; wake what it queued, and answer after the commit."""
+        return await self._change(lambda tx, _done: job(tx), None, urgent=urgent)
+
+    async def change_in_slices(
+        self, job: Callable[[Tx, str], Answer], cut_short: Callable[[str, str], Answer]
+    ) -> Response:
+        """Run a store function again and again, each time in a transaction of its own and given how far it came, until
+        it answers: others commit between, and codes do not wait for the whole.
+
+        If it fails after the first time, `cut_short` answers by how far it came and the refusal's code; a repeat with
+        the same Idempotency-Key goes on from there.
+        """
+        return await self._change(job, cut_short, urgent=False)
+
+    async def _change(
+        self, job: Callable[[Tx, str], Answer], cut_short: Callable[[str, str], Answer] | None, *, urgent: bool
+    ) -> Response:
         context = self.context
         given = self.request.headers.get("idempotency-key") if self.endpoint.method == "POST" else None
         key = key_of(given)
         if key is None:
-            return self._answered(await context.store.write(job, urgent=urgent))
+            return self._answered(await self._written(job, cut_short, urgent=urgent))
         once = Once(
             self.application_id,
             self.endpoint.route,
@@ -140,7 +157,8 @@ class Call:
         slot = once[:3]
         await context.in_flight.enter(slot)
         try:
-            answer = await context.store.write(lambda tx: run_once(tx, once, kept, job), urgent=urgent)
+            # How far it came is in the key's row, where another process may have brought it on.
+            answer = await self._written(lambda tx, _done: run_once(tx, once, kept, job), cut_short, urgent=urgent)
         except Exception as error:
             if context.store.database.is_retryable(error):
                 raise Refused("idempotency_in_flight") from None  # another process holds the row
@@ -149,8 +167,22 @@ class Call:
             context.in_flight.leave(slot)
         return self._answered(answer)
 
+    async def _written(
+        self, job: Callable[[Tx, str], Answer], cut_short: Callable[[str, str], Answer] | None, *, urgent: bool
+    ) -> Answer:
+        answer = Answer(UNDER_WAY, "")
+        while answer.status == UNDER_WAY:
+            done = answer.body
+            try:
+                answer = await self.context.store.write(partial(_with_done, job, done), urgent=urgent)
+            except Exception as error:
+                if not done or cut_short is None:
+                    raise
+                return cut_short(done, code_of(self.context, self.endpoint, error))
+            self.context.wake(answer.queued, list(answer.bells), answer.on_air)
+        return answer
+
     def _answered(self, answer: Answer) -> Response:
-        self.context.wake(answer.queued, list(answer.bells), answer.on_air)
         kind = _JSON if answer.status < 400 else problems.MEDIA_TYPE
         response = Response(answer.body, status_code=answer.status, headers=dict(answer.headers), media_type=kind)
         if answer.repeated:
@@ -164,6 +196,21 @@ class Call:
         also = response.headers.get("RateLimit")
         response.headers["RateLimit"] = f"{here}, {also}" if also else here
         return response
+
+
+def _with_done(job: Callable[[Tx, str], Answer], done: str, tx: Tx) -> Answer:
+    return job(tx, done)
+
+
+def code_of(context: Context, endpoint: Endpoint, error: Exception) -> str:
+    """Return the code of the refusal that an operation's failure is told as; what is our fault is logged."""
+    database = context.store.database
+    if isinstance(error, CommitUnknown):
+        return "commit_unknown"
+    if isinstance(error, StoreUnavailable) or database.is_outage(error) or database.is_retryable(error):
+        return "store_unavailable"
+    _log.error("request.failed", route=endpoint.route, exc=error)
+    return "internal"
 
 
 async def _current_call(request: Request) -> Call:
@@ -226,7 +273,7 @@ class ApiRoute(APIRoute):
             except RequestValidationError as error:
                 response = problems.invalid(error.errors()).response()
             except Exception as error:
-                response = self._failed(error)
+                response = Refused(code_of(self._context, self._declared, error)).response()
             self._measure(response.status_code, time.perf_counter() - began)
             return response
 
@@ -245,15 +292,6 @@ class ApiRoute(APIRoute):
         if scopes and not any(caller.may(scope) for scope in scopes):
             raise Refused("scope_missing", scope=scopes[0].value)
         return Call(context, self._declared, caller, request, context.clock.now(), verdict)
-
-    def _failed(self, error: Exception) -> Response:
-        database = self._context.store.database
-        if isinstance(error, CommitUnknown):
-            return Refused("commit_unknown").response()
-        if isinstance(error, StoreUnavailable) or database.is_outage(error) or database.is_retryable(error):
-            return Refused("store_unavailable").response()
-        _log.error("request.failed", route=self._declared.route, exc=error)
-        return Refused("internal").response()
 
     def _measure(self, status: int, seconds: float) -> None:
         declared, metrics = self._declared, self._context.metrics

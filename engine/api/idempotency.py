@@ -2,6 +2,7 @@
 
 The key is claimed, and the answer stored, in the transaction of the change itself; a duplicate in flight waits for
 that commit. Answers that carried a secret are stored without it; refusals of the caller's form or rights not at all.
+A change in several transactions keeps with each how far it came, and a repeat goes on from there.
 """
 
 import hashlib
@@ -25,13 +26,14 @@ from engine.transit.books import Bells
 WAIT_S: Final = 5.0
 _NOT_STORED: Final = frozenset({400, 401, 403, 413, 429})
 _KEY: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?")
-_RUNNING: Final = 0
+UNDER_WAY: Final = 0
 
 
 class Answer(NamedTuple):
     """What a store function answers: status, JSON, and what to wake once it is committed.
 
-    `stored` is what a repeat gets instead of a body that carries a secret.
+    `stored` is what a repeat gets instead of a body that carries a secret. The status `UNDER_WAY` is no answer yet:
+    the body is what the next transaction of the same change is given.
     """
 
     status: int
@@ -94,22 +96,26 @@ def fingerprint(keyring: KeyRing, path: str, body: bytes) -> str:
     return keyring.fingerprint("request", f"{path}\n{hashlib.sha256(body).hexdigest()}")
 
 
-def run_once(tx: Tx, once: Once, kept: int, job: Callable[[Tx], Answer]) -> Answer:
-    """Run `job` unless its key was used: then return the stored answer, or the refusal of another request.
+def run_once(tx: Tx, once: Once, kept: int, job: Callable[[Tx, str], Answer]) -> Answer:
+    """Run `job`, given how far earlier transactions of it came, unless its key has an answer: then return that, or the
+    refusal of another request.
 
     `kept` is how long answers are kept, in µs; an older one is as good as none.
     """
-    claimed = (once.application_id, once.route, once.key, once.fingerprint, _RUNNING, "", once.now)
+    claimed = (once.application_id, once.route, once.key, once.fingerprint, UNDER_WAY, "", once.now)
+    done = ""
     if not tx.batch(_CLAIM, [claimed]):
         row = tx.one(_FIND, application=once.application_id, route=once.route, key=once.key)
         if row is not None and int(row[3]) > once.now - kept:
-            found, status, body, _ = row
+            found, status, done, _ = row
             if found != once.fingerprint:
                 return Answer(422, problem_body("idempotency_mismatch"))
-            return Answer(int(status), body, repeated=True)
-        tx.run(_DROP, application=once.application_id, route=once.route, key=once.key)
-        tx.batch(_CLAIM, [claimed])
-    answer = job(tx)
+            if int(status) != UNDER_WAY:
+                return Answer(int(status), done, repeated=True)
+        else:
+            tx.run(_DROP, application=once.application_id, route=once.route, key=once.key)
+            tx.batch(_CLAIM, [claimed])
+    answer = job(tx, done)
     if answer.status in _NOT_STORED or answer.status >= 500:
         tx.run(_DROP, application=once.application_id, route=once.route, key=once.key)
     else:
@@ -144,7 +150,10 @@ def _this() -> Any:
 
 _CLAIM: Final = insert_new(Idempotency, column_kinds(Idempotency))
 _FIND: Final = Statement(
-    lambda _: select(_row.c.fingerprint, _row.c.status, _row.c.body, _row.c.created_at).where(_this())
+    lambda dialect: dialect.locked(
+        # Two processes with one request under way take turns with its transactions.
+        select(_row.c.fingerprint, _row.c.status, _row.c.body, _row.c.created_at).where(_this())
+    )
 )
 _DROP: Final = Statement(lambda _: _row.delete().where(_this()))
 _KEEP: Final = Statement(

@@ -98,6 +98,9 @@ class LeadShown(OpenShown):
     fit: int
     intent: int
     points: list[dict[str, Any]]
+    heard_at: Instant | None
+    reengaged: int
+    dormant_at: Instant | None
     created_at: Instant
     verified_at: Instant | None
     final_at: Instant | None

@@ -1,11 +1,12 @@
 """The pages that we serve to people: /r/{token} with a reverse code, /h/{token} with the QR code of a delivery.
 
 A GET has no effect. They work without JavaScript and load nothing; the first may stand in a frame of the application's
-own, the second is made to be kept.
+own, and its QR code in a page of the application's as an image, the second is made to be kept.
 """
 
 import base64
 import hashlib
+import io
 import tomllib
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import segno
+import trio
 from jinja2 import Environment, StrictUndefined, Template
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from engine.api.context import Context
+from engine.api.problems import Refused
 from engine.cases.handover_page import DeliveryPage, delivery_page
 from engine.cases.reverse import Page
 from engine.clock import SECOND
@@ -26,6 +29,16 @@ from engine.store.transaction import Tx
 
 _LONGEST_TOKEN: Final = 64
 _WAITING: Final = frozenset({"pending", "received"})
+_IMAGES: Final = {"svg": "image/svg+xml", "png": "image/png"}
+_AT_ONCE: Final = trio.CapacityLimiter(1)  # drawings: each takes milliseconds of a processor
+
+
+_ALWAYS: Final = {"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "X-Robots-Tag": "noindex"}
+_OF_IMAGES: Final = _ALWAYS | {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'",
+    "Cross-Origin-Resource-Policy": "cross-origin",  # it stands in pages of the application
+}
 
 
 class _Pages(NamedTuple):
@@ -41,6 +54,14 @@ def routes(context: Context) -> list[Route]:
     async def reverse(request: Request) -> Response:
         return _shown(await found(request, context.reverses.page))
 
+    async def image(request: Request) -> Response:
+        kind: str = request.path_params["kind"]
+        page: Page | None = await found(request, context.reverses.page)
+        if page is None or not page.code or kind not in _IMAGES:
+            return Refused("not_found").response()
+        octets = await beside(image_of, page.number, page.text, kind)
+        return Response(octets, headers=_OF_IMAGES, media_type=_IMAGES[kind])
+
     async def handover(request: Request) -> Response:
         return _delivery(await found(request, partial(delivery_page, context.deliveries)), context.clock.now())
 
@@ -51,6 +72,7 @@ def routes(context: Context) -> list[Route]:
 
     return [
         Route("/r/{token}", reverse, methods=["GET"], include_in_schema=False),
+        Route("/r/{token}/qr.{kind}", image, methods=["GET"], include_in_schema=False),
         Route("/h/{token}", handover, methods=["GET"], include_in_schema=False),
     ]
 
@@ -58,6 +80,23 @@ def routes(context: Context) -> list[Route]:
 def qr(number: str, text: str) -> segno.QRCode:
     """Return the QR code that has a phone's camera prepare the SMS."""
     return segno.make(f"SMSTO:{number}:{text}", error="m", micro=False)
+
+
+def image_of(number: str, text: str, kind: str) -> bytes:
+    """Return the QR code as an image: `svg` or `png`."""
+    drawn = io.BytesIO()
+    qr(number, text).save(drawn, kind=kind, scale=6, border=4, light="#fff")  # dark pages too
+    return drawn.getvalue()
+
+
+def images_at(page: str) -> dict[str, str]:
+    """Return where the images of a page's QR code are, by kind."""
+    return {kind: f"{page}/qr.{kind}" for kind in _IMAGES}
+
+
+async def beside(draw: Callable[..., Any], *given: Any) -> Any:
+    """Draw beside the loop, one at a time."""
+    return await trio.to_thread.run_sync(draw, *given, limiter=_AT_ONCE)
 
 
 def _shown(page: Page | None) -> Response:
@@ -91,12 +130,9 @@ def _html(name: str, facts: Mapping[str, Any]) -> str:
 
 
 def _answer(html: str, *, found: bool, kept_s: int = 0, frames: str = "'none'") -> Response:
-    headers = {
+    headers = _ALWAYS | {
         "Cache-Control": f"private, max-age={kept_s}" if kept_s > 0 else "no-store",
         "Content-Security-Policy": f"{_pages().policy}; frame-ancestors {frames}",
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-        "X-Robots-Tag": "noindex",
     }
     return Response(html, 200 if found else 404, headers, "text/html")
 

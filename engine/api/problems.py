@@ -115,6 +115,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     "proven_by_reply": Kind(409, "This lead proves its number by answering yes"),
     "model_unknown": Kind(422, "The application has no such model"),
     "model_invalid": Kind(422, "The model cannot be"),
+    "model_in_settings": Kind(409, "The settings file defines a model of this name: change it there"),
     "event_unknown": Kind(422, "The model knows no such event"),
     # Signature requests.
     "already_signed": Kind(409, "The document was signed before"),

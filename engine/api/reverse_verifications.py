@@ -18,7 +18,7 @@ from engine.api.accepting import destination
 from engine.api.changing import answer, change
 from engine.api.endpoint import Call, Calling, Routes
 from engine.api.idempotency import Answer
-from engine.api.pages import qr
+from engine.api.pages import beside, images_at, qr
 from engine.api.problems import NUMBERS, Refused
 from engine.api.types import NO_NUL, Body, Instant, Language, NumberText, OpenShown, Region, ShortText, Shown, as_json
 from engine.apikeys import Scope
@@ -31,7 +31,6 @@ _PATH: Final = "/v1/reverse-verifications"
 _ONE: Final = _PATH + "/{reverse_id}"
 _CREATED: Final = 201
 _OF_THE_BODY: Final = frozenset({"content-length"})
-_AT_ONCE: Final = trio.CapacityLimiter(1)
 _OVER: Final = ("already_approved", "refused", "expired", "canceled", "failed")
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
 
@@ -82,6 +81,7 @@ class ReverseStarted(ReverseShown):
     text: str | None
     sms: dict[str, str] | None
     qr: dict[str, str] | None
+    images: dict[str, str] | None = Field(description="where the QR code is an image, as long as it is waited for")
     page: str | None
     secret: str | None
 
@@ -188,11 +188,8 @@ async def _with_qr(response: Response, *, wanted: bool) -> Response:
         return response
     shown = json.loads(bytes(response.body))
     given = (shown["number"], shown["text"])
-    shown["qr"] = (
-        None
-        if shown["text"] is None or not wanted
-        else await trio.to_thread.run_sync(_images, *given, limiter=_AT_ONCE)
-    )
+    shown["qr"] = None if shown["text"] is None or not wanted else await beside(_images, *given)
+    shown["images"] = None if shown["page"] is None else images_at(shown["page"])
     headers = {name: value for name, value in response.headers.items() if name not in _OF_THE_BODY}
     return Response(as_json(shown), _CREATED, headers)
 

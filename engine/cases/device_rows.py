@@ -9,6 +9,9 @@ from engine.store.statements import Dialect, Statement, column_kinds, insert
 from engine.store.tables_handover import CourierDevice, HandoverEntry
 from engine.store.transaction import Tx
 
+UNKNOWN: Final = "not_found"
+"""The result of an entry about no delivery of its application's: retention erases these by their age."""
+
 
 class Device(NamedTuple):
     """A device's row, in the order of the table's columns."""

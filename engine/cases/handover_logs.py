@@ -150,11 +150,15 @@ class HandoverLogs:
     def _claim(
         self, tx: Tx, application_id: str, device: Device, rows: Sequence[EntryRow], now: int, wakes: Wakes
     ) -> None:
+        """Hold the deliveries of a log that is cut; what is about none of ours waits for nothing, and is settled."""
         deliveries = self.couriers.deliveries
         for delivery_id in sorted({one.delivery_id for one in rows}):
             held = deliveries.load(tx, application_id, delivery_id)
             if held is not None:
                 deliveries.take(tx, held, Claimed(device.id, device.courier), now, wakes, ENGINE)
+            else:
+                about = [one.seq for one in rows if one.delivery_id == delivery_id]
+                device_rows.settle_entries(tx, [(device.id, seq, device_rows.UNKNOWN) for seq in about])
 
     def _adjudicate(self, tx: Tx, device: Device, now: int, wakes: Wakes) -> Device:
         """Adjudicate every entry that waits, in the order of the log, and let its deliveries go on."""
@@ -175,7 +179,7 @@ class HandoverLogs:
         couriers = self.couriers
         held = couriers.deliveries.load(tx, device.application_id, row.delivery_id)
         if held is None or row.sealed is None:
-            return "not_found"
+            return device_rows.UNKNOWN
         keyring = couriers.deliveries.conductor.keyring
         opened = json.loads(keyring.unseal(row.sealed, _row_name(device.id, row.seq)))
         logged, door = opened["entry"], Door(opened["entry"]["door"])

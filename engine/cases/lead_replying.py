@@ -13,6 +13,7 @@ from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from workflows.lead import Replied, Stopped
 from workflows.lead_case import Proof, State
+from workflows.matching import means_opt_out
 from workflows.reply_words import Meaning, meaning_of
 
 
@@ -56,4 +57,5 @@ def _waits(held: Held, text: str) -> bool:
     case = held.case
     if case.state is State.UNVERIFIED:
         return case.proof is Proof.REPLY and meaning_of(text) is Meaning.YES
-    return bool(case.asked or case.sequence)
+    # To a question any words are an answer; to marketing, some of them mean that there shall be no more of it.
+    return bool(case.asked) or (bool(case.sequence or case.reengaging) and not means_opt_out(text))

@@ -2,23 +2,25 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, literal_column, select
+from sqlalchemy import BigInteger, bindparam, func, literal_column, select
 
 from engine.store.statements import Dialect, Statement, column_kinds, insert_new, inserted
-from engine.store.tables_cases import Case
+from engine.store.tables_cases import Case, Timer
 from engine.store.tables_leads import LeadCrm, LeadFunnel, LeadModel
 from engine.store.transaction import Tx
-from workflows.lead_model import BANT, Model
+from workflows.lead_model import Model
+from workflows.lead_telling import DORMANCY
+
+_FIRST: Final = "led_"
+_LAST: Final = "led_g"  # after every id, which goes on in hexadecimal, in whatever collation
 
 
 def model_of(tx: Tx, application_id: str, name: str) -> Model | None:
-    """Return an application's model, or None for a name that it does not have; `bant` is everybody's."""
+    """Return an application's own model, or None for a name that it does not have."""
     row = tx.one(_MODEL, application=application_id, name=name)
-    if row is not None:
-        return Model.load(name, json.loads(row[0]))
-    return BANT if name == BANT.name else None
+    return None if row is None else Model.load(name, json.loads(row[0]))
 
 
 def put_model(tx: Tx, application_id: str, name: str, given: Mapping[str, Any], now: int) -> Model:
@@ -31,10 +33,33 @@ def put_model(tx: Tx, application_id: str, name: str, given: Mapping[str, Any], 
 
 
 def models(tx: Tx, application_id: str) -> list[Model]:
-    """Return an application's models by name, the default among them."""
-    own = {name: Model.load(name, json.loads(text)) for name, text in tx.all(_MODELS, application=application_id)}
-    own.setdefault(BANT.name, BANT)
-    return [own[name] for name in sorted(own)]
+    """Return an application's own models."""
+    return [Model.load(name, json.loads(text)) for name, text in tx.all(_MODELS, application=application_id)]
+
+
+def every_model(tx: Tx) -> list[Model]:
+    """Return the own models of every application."""
+    return [Model.load(name, json.loads(text)) for name, text in tx.all(_EVERY_MODEL)]
+
+
+def models_stamp(tx: Tx) -> tuple[int, int]:
+    """Return what is another pair once a model was written."""
+    row = tx.one(_STAMP)
+    assert row is not None
+    return int(row[0]), int(row[1] or 0)
+
+
+class Watched(NamedTuple):
+    """An open lead: its id, its model's name, and when its timer of dormancy is due, if it is armed."""
+
+    id: str
+    model: str
+    due_at: int | None
+
+
+def open_after(tx: Tx, after: str, most: int) -> list[Watched]:
+    """Return the open leads with proven numbers after an id, over all applications."""
+    return [Watched(*row) for row in tx.all(_WATCHED, after=after or _FIRST, most=most)]
 
 
 def open_leads(tx: Tx, phone_fp: str) -> list[str]:
@@ -63,6 +88,7 @@ def funnel(tx: Tx, application_id: str, first: int, last: int) -> list[tuple[int
 _model: Any = LeadModel.__table__  # type: ignore[attr-defined]
 _funnel: Any = LeadFunnel.__table__  # type: ignore[attr-defined]
 _case: Any = Case.__table__  # type: ignore[attr-defined]
+_timer: Any = Timer.__table__  # type: ignore[attr-defined]
 _NEW_MODEL: Final = insert_new(LeadModel, column_kinds(LeadModel))
 _MODEL: Final = Statement(
     lambda _: select(_model.c.settings).where(
@@ -78,6 +104,28 @@ _PUT_MODEL: Final = Statement(
 )
 _MODELS: Final = Statement(
     lambda _: select(_model.c.name, _model.c.settings).where(_model.c.application_id == bindparam("application"))
+)
+_EVERY_MODEL: Final = Statement(lambda _: select(_model.c.name, _model.c.settings))
+_STAMP: Final = Statement(lambda _: select(func.count(), func.max(_model.c.updated_at)).select_from(_model))
+_WATCHED: Final = Statement(
+    lambda _: (
+        select(_case.c.id, _case.c.profile, _timer.c.due_at)
+        .select_from(
+            _case.outerjoin(
+                _timer,
+                (_timer.c.case_id == _case.c.id)
+                & (_timer.c.kind == literal_column(f"'{DORMANCY}'"))
+                & (_timer.c.state == literal_column("'armed'")),
+            )
+        )
+        .where(
+            _case.c.id > bindparam("after"),
+            _case.c.id < literal_column(f"'{_LAST}'"),
+            _case.c.state == literal_column("'open'"),
+        )
+        .order_by(_case.c.id)
+        .limit(bindparam("most"))
+    )
 )
 _OPEN: Final = Statement(
     lambda _: (

@@ -16,6 +16,7 @@ from engine.cases.conducting import codes_of_day, load_day
 from engine.cases.effects import Effects, kept
 from engine.cases.entering import generation_of, verdict_on, with_superseded
 from engine.cases.issuing import Issuing
+from engine.cases.lead_models import LeadModels
 from engine.cases.outcomes import ENGINE, NOT_FOUND, Outcome, Wakes, public
 from engine.cases.people import Person
 from engine.clock import DAY, Clock, to_rfc3339
@@ -30,13 +31,13 @@ from engine.store.transaction import Tx
 from engine.transit.classes import Lane
 from engine.transit.routing import NoRoute
 from workflows import lead
-from workflows.base import Canceled, CancelSends, Checked, Effect, Refused, Resent, Seal, Send, Step
-from workflows.lead import WORKFLOW, Event, Facts, Happened, Spent
+from workflows.base import Canceled, CancelSends, Checked, Effect, Refused, Resent, Seal, Send, Step, TimerFired
+from workflows.lead import WORKFLOW, Event, Facts, Happened, Marketing, Remodeled, Spent
 from workflows.lead_case import CODE_LENGTH, LeadCase, Proof
 from workflows.lead_model import BANT, Model
 from workflows.lead_scoring import intent, total
 from workflows.lead_telling import STAGES, reached
-from workflows.quiet_hours import allowed_at
+from workflows.quiet_hours import window
 from workflows.wording import LANGUAGES, language_of
 
 
@@ -80,14 +81,16 @@ class Leads:
     consent: Consent
     ended: Callable[[str], None] = lambda _reason: None
     crms: Mapping[str, Sequence[str]] = field(default_factory=dict)  # application → its connectors
+    models: LeadModels = field(default_factory=LeadModels)
 
     # Calls.
 
     def create(self, tx: Tx, application_id: str, request: CreateLead, actor: str, now: int) -> Outcome:
         """Take a lead: its number is to be proven."""
-        model = lead_rows.model_of(tx, application_id, request.model)
-        if model is None:
+        defined = self.models.of(tx, application_id, request.model)
+        if defined is None:
             return Outcome("model_unknown", {"model": request.model})
+        model = defined.model
         language = language_of(request.language, LANGUAGES)
         if language is None:
             return Outcome("language_not_offered", {"languages": list(LANGUAGES)})
@@ -120,7 +123,7 @@ class Leads:
         fields = dict(request.fields or {})
         row = self._row_of(application_id, case, person)
         held = Held(row, case, person, fields, {}, frozenset())
-        facts = self._facts_of(tx, held, now, model=model, asks_proof=True)
+        facts = self._facts(tx, model, held, None, now, asks_proof=True)
         decided = lead.start(case, sorted(fields.items()), facts, now)
         if isinstance(decided, Refused):
             return Outcome(decided.code, public(decided.facts))
@@ -145,7 +148,8 @@ class Leads:
             verdict = verdict_on(
                 entry, self.keyring, held.row.seed, held.row.old_seeds, alphabet="digits", length=CODE_LENGTH
             )
-            decided = lead.step(spent.case, Checked(verdict), self._facts_of(tx, held, now), now)
+            checked = Checked(verdict)
+            decided = lead.step(spent.case, checked, self._facts_of(tx, held, checked, now), now)
         answer = decided if isinstance(decided, Refused) else decided.answer
         assert answer is not None
         check_id = self.clock.new_id("chk")
@@ -205,9 +209,24 @@ class Leads:
     def take(self, tx: Tx, row: CaseRow, event: Event, now: int, wakes: Wakes) -> None:
         """Step a lead by what it is told."""
         held = self.hold(row)
-        decided = lead.step(held.case, event, self._facts_of(tx, held, now), now)
+        decided = lead.step(held.case, event, self._facts_of(tx, held, event, now), now)
         if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
             self.apply(tx, held, decided, now, wakes, ENGINE)
+
+    def watch(self, tx: Tx, lead_id: str, due_at: int | None, now: int, wakes: Wakes) -> bool:
+        """Have a lead's timer of dormancy, which is due at `due_at` or not armed, fit its model; tell if it did not."""
+        row = casebook.peek_case(tx, lead_id)
+        if row is None or self.dormant_at(tx, row) == due_at:
+            return False
+        row = casebook.case_by_id(tx, lead_id)
+        assert row is not None
+        self.take(tx, row, Remodeled(), now, wakes)
+        return True
+
+    def dormant_at(self, tx: Tx, row: CaseRow) -> int | None:
+        """Return when a lead is to be called back, None for never."""
+        held = self.hold(row)
+        return lead.dormant_at(held.case, self._model(tx, held))
 
     # Rows.
 
@@ -232,8 +251,8 @@ class Leads:
             case = held.case
             lead_rows.count(tx, held.row.application_id, case.created_at // DAY, case.form, case.source, fresh)
             held = held._replace(reached=held.reached | fresh)
-        if held.case.verified_at and step.effects:
-            # A CRM never hears of a number that is not proven.
+        if held.case.verified_at and events:
+            # A CRM never hears of a number that is not proven, nor of timers.
             connectors = self.crms.get(held.row.application_id, ())
             lead_rows.owe(tx, connectors, held.row.application_id, held.row.id, now)
         row = self._row(held)
@@ -303,8 +322,7 @@ class Leads:
         held = self._load(tx, application_id, lead_id)
         if held is None:
             return NOT_FOUND
-        facts = self._facts_of(tx, held, now, asks_proof=isinstance(event, Resent))
-        decided = lead.step(held.case, event, facts, now)
+        decided = lead.step(held.case, event, self._facts_of(tx, held, event, now), now)
         if isinstance(decided, Refused):
             return Outcome(decided.code, public(decided.facts))
         wakes = Wakes()
@@ -316,12 +334,23 @@ class Leads:
         row = casebook.case_of(tx, application_id, lead_id, workflow=WORKFLOW)
         return None if row is None else self.hold(row)
 
-    def _facts_of(self, tx: Tx, held: Held, now: int, *, model: Model | None = None, asks_proof: bool = False) -> Facts:
-        """Return what a step needs to know; only a step that asks for a proof reads and locks the number's day."""
+    def _facts_of(self, tx: Tx, held: Held, event: Event, now: int) -> Facts:
+        return self._facts(tx, self._model(tx, held), held, event, now, asks_proof=isinstance(event, Resent))
+
+    def _facts(self, tx: Tx, model: Model, held: Held, event: Event | None, now: int, *, asks_proof: bool) -> Facts:
+        """Return what a step needs to know: only one that asks for a proof reads and locks the number's day, only a
+        timer's works out the quiet hours.
+        """
+        person = held.person
         day = load_day(casebook.allowance(tx, self._budget(held), now)) if asks_proof else load_day({})
-        free_at = allowed_at(now, held.person.country, zones_of(held.person.phone))
-        stop = self.effects.router.stops.get(held.person.sender, "") if held.person.country == "FR" else ""
-        return Facts(model or self._model(tx, held), day, free_at, stop)
+        stop = self.effects.router.stops.get(person.sender, "") if person.country == "FR" else ""
+        marketing = None
+        if isinstance(event, TimerFired) and held.case.verified_at:
+            hours = window(now, person.country, zones_of(person.phone))
+            asked = [(held.row.id, person.phone, person.sender)]
+            silenced = self.consent.silenced(tx, held.row.application_id, asked)
+            marketing = Marketing(*hours, silenced=bool(silenced))
+        return Facts(model, day, marketing, stop)
 
     def _count(self, tx: Tx, held: Held, decided: Step[LeadCase], now: int) -> None:
         if decided.day is not None:
@@ -331,7 +360,8 @@ class Leads:
         return codes_of_day(held.row.application_id, held.row.phone_fp, WORKFLOW)
 
     def _model(self, tx: Tx, held: Held) -> Model:
-        return lead_rows.model_of(tx, held.row.application_id, held.case.model) or Model(held.case.model)
+        found = self.models.of(tx, held.row.application_id, held.case.model)
+        return Model(held.case.model) if found is None else found.model
 
     def _view(self, tx: Tx, held: Held, now: int) -> dict[str, Any]:
         shown = public(lead.view(held.case, self._model(tx, held), now))

@@ -32,6 +32,20 @@ _ACCOUNT: Final = "simulator"
 _SYSTEM_ID: Final = "sceau"
 _SMPP_PORT: Final = 2775
 SENDER: Final = "+12025550100"  # a number reserved for fiction
+LEAD_MODEL: Final = """\
+[[lead_models.fair.questions]]
+id = "budget"
+axis = "budget"
+kind = "choice"
+text = { fr = "Un budget est-il prévu ? Répondez A non, B oui", en = "Is there a budget? Answer A no, B yes" }
+points = { A = 1, B = 5 }
+[[lead_models.fair.sequences]]
+name = "back"
+trigger = "dormant"
+messages = [{ after_s = 60, text = { fr = "Toujours partant ?", en = "Are you still interested?" } }]
+[lead_models.fair.dormancy]
+after_days = 90
+"""
 _PASSWORD_OCTETS: Final = 6  # 8 characters of base64url: all that SMPP promises to carry
 
 
@@ -142,6 +156,10 @@ def settings_text(password: str) -> str:
         f'application = "{DEFAULT_APPLICATION}"',
         f'accounts = ["{_ACCOUNT}"]',
     ):
+        document.add(tomlkit.comment(line))
+    document.add(tomlkit.nl())
+    document.add(tomlkit.comment("A model that leads are qualified by, as PUT /v1/lead-models/NAME takes it:"))
+    for line in LEAD_MODEL.splitlines():
         document.add(tomlkit.comment(line))
     return tomlkit.dumps(document)
 

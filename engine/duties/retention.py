@@ -1,5 +1,5 @@
-"""Deletes what has been kept long enough: bodies, messages, cases, events, replies, orphan receipts, parked
-deliveries, idempotency; and lets signings that are long over hear no more replies.
+"""Deletes what has been kept long enough: bodies, messages, cases, events, replies, orphan receipts, log entries about
+no delivery, parked deliveries, idempotency; and lets signings that are long over hear no more replies.
 
 A store function that takes a bounded slice of the oldest rows at each look, found by their time-ordered ids, never by
 a scan; how long is long enough is the settings' to say.
@@ -17,6 +17,7 @@ from engine.store import together
 from engine.store.statements import Dialect, Statement, delete_of
 from engine.store.tables import Event, Feed, Message, Parked, ReceiptKey, Reply, ReplyPart
 from engine.store.tables_cases import Case
+from engine.store.tables_handover import HandoverEntry
 from engine.store.tables_signing import SigningRow
 from engine.store.tables_tenancy import Idempotency, WebhookDelivery
 from engine.store.transaction import Tx
@@ -48,6 +49,7 @@ class Retention:
             self._drop(tx, _REPLY_PARTS, _DROP_REPLY_PARTS, id_before("mo", now - ages.replies_days * DAY)),
             self._drop(tx, _PARKED, _DROP_PARKED, id_before("mo", now - ages.parked_days * DAY)),
             forget_orphans(tx, id_before("mo", now - ages.unmatched_receipts_days * DAY), _MOST),
+            self._entries(tx, now - ages.unmatched_entries_days * DAY),
             self._keys(tx, now),
             self._bodies(tx, id_before("msg", now - ages.bodies_days * DAY)),
             self._events(tx, now - ages.events_days * DAY),
@@ -63,6 +65,12 @@ class Retention:
         for statement in drop:
             tx.batch(statement, [(key,) for key in ids])
         return len(ids)
+
+    def _entries(self, tx: Tx, before: int) -> int:
+        """Delete what devices logged about no delivery; the rest goes with the evidence of its delivery."""
+        rows = tx.all(_UNKNOWN_ENTRIES, before=before, most=_MOST)
+        tx.batch(_DROP_ENTRIES, rows)
+        return len(rows)
 
     def _keys(self, tx: Tx, now: int) -> int:
         """Look at the next slice of receipt keys; return its size while the pass goes on.
@@ -142,6 +150,26 @@ def _build_drop_bodies(dialect: Dialect) -> Any:
     return _message.update().where(_message.c.id == given.c.id).values(body=None, params=None)
 
 
+_entry: Any = _table(HandoverEntry)
+_UNKNOWN_ENTRIES: Final = Statement(
+    lambda _: (
+        select(_entry.c.device_id, _entry.c.seq)
+        .where(
+            _entry.c.result == literal_column("'not_found'"),
+            _entry.c.received_at < bindparam("before", type_=BigInteger()),
+        )
+        .order_by(_entry.c.received_at)
+        .limit(bindparam("most"))
+    )
+)
+
+
+def _build_drop_entries(dialect: Dialect) -> Any:
+    given = dialect.given(device_id=str, seq=int)
+    return _entry.delete().where(tuple_(_entry.c.device_id, _entry.c.seq).in_(select(given.c.device_id, given.c.seq)))
+
+
+_DROP_ENTRIES: Final = Statement(_build_drop_entries)
 _signing: Any = _table(SigningRow)
 _HEAR_NO_MORE: Final = Statement(
     lambda _: (

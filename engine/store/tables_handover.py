@@ -61,7 +61,17 @@ class HandoverEntry(SQLModel, table=True):
     """One entry of a device's log; what was typed is sealed, and gone once the entry is adjudicated."""
 
     __tablename__: ClassVar[str] = "handover_entry"
-    __table_args__ = (Index("ix_handover_delivery", "delivery_id"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        Index("ix_handover_delivery", "delivery_id"),
+        # No evidence ends with these: they are about no delivery.
+        Index(
+            "ix_handover_unknown",
+            "received_at",
+            sqlite_where=sql("result = 'not_found'"),
+            postgresql_where=sql("result = 'not_found'"),
+        ),
+        {"sqlite_with_rowid": False},
+    )
 
     device_id: str = col.key()
     seq: int = col.number(primary_key=True)

@@ -9,8 +9,8 @@ import trio
 import zxingcpp
 from PIL import Image
 
-from docs.handover_client import check_qr
 from engine.api.server import Listener, serve
+from engine.handover_client import check_qr
 from engine.settings_service import Http
 from engine.store.doorway import Store
 from tests.interop.browser import CHROMIUM, chromium

@@ -12,10 +12,13 @@ from typing import Any
 import pytest
 import trio.testing
 
-from docs.handover_client import Log, check_qr, new_key, to_text
+from engine.cases.device_rows import entries_of
 from engine.cases.handover_logs import SentLog, opening, signed_text
 from engine.cases.outcomes import Outcome
-from engine.clock import HOUR, SECOND
+from engine.clock import DAY, HOUR, SECOND
+from engine.duties.retention import Retention
+from engine.handover_client import Log, check_qr, new_key, to_text
+from engine.settings_service import Retention as Ages
 from engine.store.connections import Database
 from tests.couriers import ANNA, BORIS, SENDERS, Depot
 from tests.rig import APP, rig
@@ -268,3 +271,21 @@ async def until(depot: Depot, delivery: str) -> int:
     held = await depot.pair.core.store.read(lambda tx: depot.pair.core.deliveries.load(tx, APP, delivery))
     assert held is not None
     return held.case.code_until
+
+
+async def test_entries_about_no_delivery_wait_for_nothing_and_are_erased_and_the_log_goes_on(
+    database: Database, autojump_clock: Autojump, tmp_path: Path
+) -> None:
+    async with depots(database) as depot:
+        delivery = await arrived(depot)
+        device = await Device.registered(depot, tmp_path)
+        device.enter("dlv_of_nobody", "111111")
+        device.enter(delivery, depot.code())
+        device.enter(delivery, "222222")
+        assert await device.results(0, 2) == ["not_found", "claimed"]  # the third entry is still to come
+        kept = await depot.pair.core.store.read(lambda tx: entries_of(tx, device.log.device, 1, 9))
+        assert [one.sealed is None for one in kept] == [True, False]  # and what was typed is forgotten
+        retention = Retention(Ages(events_days=365))
+        later = depot.now + 31 * DAY
+        await depot.pair.core.store.write(lambda tx: retention.purge(tx, later))
+        assert await device.results() == ["confirmed", "already_delivered"]  # from the first one on, once more

@@ -12,9 +12,11 @@ import trio.testing
 from engine.cases import lead_rows
 from engine.cases.leads import CreateLead
 from engine.cases.outcomes import Outcome
-from engine.clock import DAY, HOUR
+from engine.clock import DAY, HOUR, MINUTE
+from engine.consent import Said
+from engine.duties.dormancy import DormancyWatch
 from engine.store.connections import Database
-from tests.couriers import ANNA, OURS, SENDERS
+from tests.couriers import ANNA, BORIS, OURS, SENDERS
 from tests.rig import APP, REPLIES, Rig, rig
 from workflows.quiet_hours import allowed_at
 
@@ -58,6 +60,13 @@ class Form:
         done = await self.pair.core.store.write(lambda tx: duty.look(tx, self.pair.clock.now() + self.ahead))
         self.pair.core.backlog.add(done.queued)
         await self.pair.settled(2)
+
+    async def wait(self, days: int) -> None:
+        """Let it become noon in Paris, so many days after the rig's own; timers fire, each when it is due."""
+        noon = self.pair.clock.now() // DAY * DAY + days * DAY + 11 * HOUR
+        for minutes in (-5, -3, 0):
+            self.ahead = noon + minutes * MINUTE - self.pair.clock.now()
+            await self.tick()
 
     async def funnel(self) -> list[dict[str, Any]]:
         core, day = self.pair.core, self.pair.clock.now() // DAY
@@ -182,6 +191,111 @@ async def test_a_sequence_follows_silence_and_stop_ends_it(database: Database, a
         form.ahead = 80 * HOUR
         await form.tick()
         assert not [text for text in form.texts() if "We are here" in text]
+
+
+BACK: dict[str, Any] = {
+    "brand": "Boutique",
+    "sequences": [
+        {
+            "name": "back",
+            "trigger": "dormant",
+            "messages": [
+                {"after_s": 60, "text": {"en": "Are you still there?"}},
+                {"after_s": 86_400, "text": {"en": "This is our last word."}},
+            ],
+        }
+    ],
+    "dormancy": {"after_days": 60, "most": 2},
+}
+
+
+async def test_a_dormant_lead_is_called_back_by_day_and_its_answer_ends_that(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """Issue 5: re-engagement of dormant leads, by a model of the settings file."""
+    async with rig(database, **SENDERS, lead_models={"fair": BACK}) as pair:
+        form = Form(pair)
+        lead = await form.create(model="fair")
+        await form.call("check", lead, form.code())
+        before = len(form.texts())
+        await form.wait(59)
+        assert len(form.texts()) == before
+        await form.wait(61)
+        assert form.texts()[before:] == ["Boutique: Are you still there?"]
+        shown = await form.shown(lead)
+        assert (shown["reengaged"], shown["sequence"]) == (1, "back")
+        await form.says("Yes, call me")
+        assert (await form.shown(lead))["sequence"] is None
+        await form.wait(70)
+        assert len(form.texts()) == before + 1
+        events = [one.removeprefix("lead.") for one in await pair.events_of(lead)]
+        assert events == ["created", "verified", "reengaged", "nurtured", "replied"]
+        told = await pair.core.store.read(lambda tx: pair.core.leads.timeline(tx, APP, lead))
+        assert told is not None
+        assert "lead.reengaged" in [one["what"] for one in told]
+        for day in (122, 124, 200, 300, 400):
+            await form.wait(day)
+        assert form.texts()[before + 1 :] == ["Boutique: Are you still there?", "Boutique: This is our last word."]
+        assert (await form.shown(lead))["dormant_at"] is None
+
+
+async def test_leads_under_way_follow_a_model_that_was_written_since(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SENDERS) as pair:
+        form, watch = Form(pair), DormancyWatch(pair.core.leads)
+
+        async def write(model: dict[str, Any], at: int) -> int:
+            """Write the model; return how many timers the duty sets right."""
+            await pair.core.store.write(lambda tx: lead_rows.put_model(tx, APP, "fair", model, at))
+            return sum([(await pair.core.store.write(lambda tx: watch.look(tx, at))).rows for _ in range(3)])
+
+        now = pair.clock.now()
+        assert await write({}, now) == 0
+        leads = [await form.create(phone, model="fair") for phone in (ANNA, BORIS)]
+        for lead, phone in zip(leads, (ANNA, BORIS), strict=True):
+            await form.call("check", lead, form.code(phone))
+        events = await pair.events_of(leads[0])
+        assert await write(BACK, now + 1) == 2
+        assert await write(BACK, now + 2) == 0
+        assert await write(BACK | {"dormancy": {"after_days": 3}}, now + 3) == 2
+        assert await pair.events_of(leads[0]) == events
+        await form.wait(4)
+        assert form.texts(BORIS)[-1] == "Boutique: Are you still there?"
+
+
+async def test_a_lead_that_said_stop_by_telephone_is_not_called_back(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS, lead_models={"fair": BACK}) as pair:
+        form = Form(pair)
+        lead = await form.create(model="fair")
+        await form.call("check", lead, form.code())
+        said = Said(APP, ANNA, "", "He asked me to stop.", category="marketing")
+        now = pair.clock.now()
+        await pair.core.store.write(lambda tx: pair.core.consent.opt_out(tx, said, now))
+        before = len(form.texts())
+        for day in (61, 62, 122, 200):
+            await form.wait(day)
+        assert len(form.texts()) == before
+        assert (await form.shown(lead))["reengaged"] == 0
+
+
+async def test_words_that_mean_stop_are_taken_for_it_also_in_answer_to_a_call(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS, lead_models={"fair": BACK}) as pair:
+        form = Form(pair)
+        lead = await form.create(model="fair")
+        await form.call("check", lead, form.code())
+        await form.wait(61)
+        await form.says("ne m'envoyez plus rien")
+        [standing] = await pair.core.store.read(lambda tx: pair.core.consent.standing(tx, APP, ANNA))
+        assert standing["category"] == "marketing"
+        before = len(form.texts())
+        for day in (63, 130, 200):
+            await form.wait(day)
+        assert (len(form.texts()), (await form.shown(lead))["sequence"]) == (before, None)
 
 
 async def asleep(form: Form) -> bool:

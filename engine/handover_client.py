@@ -1,6 +1,7 @@
 """The reference client of a courier's device: checks QR codes without a network, and keeps the log that it brings home.
 
-One file that needs Python 3.11 and the package `cryptography` alone. Formats: docs/handover-offline.md.
+One file that needs Python 3.11 and the package `cryptography` alone; nothing of the engine imports it, and
+`sceau handover client` prints it. Formats: docs/handover-offline.md.
 """
 
 from __future__ import annotations
