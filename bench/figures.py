@@ -92,7 +92,7 @@ def _durable_postgresql(quick: bool) -> Measured:
     from bench import durable
     from tests.databases import PostgresServer
 
-    server = PostgresServer()
+    server = PostgresServer(durable=True)
     try:
         return {"durable_postgresql": (durable.measure(5_000 if quick else 40_000, url=server.fresh()), "")}
     finally:

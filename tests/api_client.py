@@ -23,6 +23,7 @@ from engine.store.doorway import Store
 from engine.store.statements import column_kinds, insert
 from engine.store.tables_tenancy import ApiKey, Application
 from engine.store.transaction import Tx
+from tests.shipped import shipped_templates
 
 ALICE = "app_" + "a" * 32
 BOB = "app_" + "b" * 32
@@ -100,7 +101,9 @@ def put_application(tx: Tx, application_id: str, now: int) -> None:
 async def open_api(store: Store, given: Settings | None = None) -> AsyncIterator[Api]:
     """An application on a store, with two tenants whose clients hold every scope."""
     clock = VirtualClock()
-    core = await open_core(given or settings(), store, clock, KeyRing.generate(clock.entropy))
+    core = await open_core(
+        given or settings(), store, clock, KeyRing.generate(clock.entropy), templates=shipped_templates()
+    )
     context = Context.of(core, OfflineResolver())
     app = build_app(context)
     api = Api(core, context, app, *(httpx2.AsyncClient() for _ in range(3)))

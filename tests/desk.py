@@ -24,8 +24,8 @@ from engine.store.statements import Statement
 from engine.store.tables_cases import Case
 from engine.transit import queue
 from tests.rig import settings
+from tests.shipped import shipped_templates
 from workflows.profiles import VerificationProfile
-from workflows.wording import load_templates
 
 APP = "app_one"
 PHONE = "+33612345678"
@@ -49,7 +49,7 @@ class Desk:
         effects = Effects(
             clock,
             router_of(settings()),
-            load_templates(),
+            shipped_templates(),
             lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now),
         )
         conductor = Conductor(clock, keyring, effects)

@@ -26,6 +26,7 @@ from engine.transit.queue import NewMessage
 from engine.transit.reading import Reader
 from tests.databases import hurry
 from tests.rig import APP, EVENTS, MESSAGES, PARTS, PHONE, RECEIPTS, REPLIES, Statement, settings
+from tests.shipped import shipped_templates
 
 __all__ = ["APP", "DAY", "EVENTS", "HOUR", "MESSAGES", "MINUTE", "PARTS", "PHONE", "RECEIPTS", "REPLIES", "SECOND"]
 
@@ -165,7 +166,9 @@ async def intake_kit(store: Store, seed: int = 0, *, clock: VirtualClock | None 
     keyring = KeyRing.generate(VirtualClock(seed=seed).entropy)
     ours = {"code": {"address": OURS, "application": APP, "accounts": ["sim"]}}
     clock = clock or VirtualClock(seed=seed)
-    core = await open_core(settings(**{"numbers": ours, **changed}), store, clock, keyring)
+    core = await open_core(
+        settings(**{"numbers": ours, **changed}), store, clock, keyring, templates=shipped_templates()
+    )
     known = core.pool.desk_of("sim")
     assert known is not None
     kit = IntakeKit(core, store, clock, *known)

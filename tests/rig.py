@@ -36,6 +36,7 @@ from smppsim.simulator import Simulator
 from tests.databases import hurry
 from tests.invariants import check_rows
 from tests.scheduling import schedule_by
+from tests.shipped import shipped_templates
 
 PHONE = "+33612345678"
 APP = "app_test"
@@ -276,6 +277,7 @@ async def rig(
             store,
             clock,
             world.keyring,
+            templates=shipped_templates(),
             connect=connect,
             authority_transport=authority,
             crm_transport=crm_transport,

@@ -16,6 +16,7 @@ from engine.smpp.reconnect import Failure
 from engine.store.connections import Database
 from engine.store.doorway import Store
 from tests import rig
+from tests.shipped import shipped_templates
 
 
 def figure(core: Core, name: str, **labels: str) -> float | None:
@@ -61,7 +62,7 @@ async def test_orphans_and_webhooks_are_shown_as_they_are_found(sqlite_database:
     store = Store(sqlite_database, inline=True)
     store.open()
     clock = VirtualClock()
-    core = await open_core(rig.settings(), store, clock, KeyRing.generate(clock.entropy))
+    core = await open_core(rig.settings(), store, clock, KeyRing.generate(clock.entropy), templates=shipped_templates())
     gauges = Gauges(core)
     gauges.show_counts(Counts({}, {}, {"sim": 4}, 7))
     assert (figure(core, "orphan_receipts_now", account="sim"), figure(core, "webhooks_waiting")) == (4, 7)

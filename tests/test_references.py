@@ -8,6 +8,7 @@ from engine.keyring import KeyRing
 from engine.store.doorway import Store
 from engine.transit.references import LiveReferences
 from tests.rig import settings
+from tests.shipped import shipped_templates
 
 TO = "+33612345601"
 
@@ -39,6 +40,8 @@ def test_what_an_earlier_run_left_unfinished_is_not_drawn_again_by_any_account()
 async def test_a_new_run_begins_elsewhere_than_the_last_one_did(store: Store) -> None:
     """E19: a handset would join the parts of two messages that bore one number shortly after one another."""
     clock, keyring = VirtualClock(), KeyRing.generate()
-    first, second = [await open_core(settings(), store, clock, keyring) for _ in range(2)]
+    first, second = [
+        await open_core(settings(), store, clock, keyring, templates=shipped_templates()) for _ in range(2)
+    ]
     used = {first.books.references.draw(f"msg_{number}", "sim", TO, 16) for number in range(100)}
     assert second.books.references.draw("msg_100", "sim", TO, 16) not in used

@@ -214,8 +214,9 @@ class Templates:
         pinned = content_hash(text)
         if pinned not in self._compiled:
             try:
-                needed = find_undeclared_variables(self._sandbox.parse(text))
-                self._compiled[pinned] = _Compiled(self._sandbox.from_string(text), frozenset(needed))
+                parsed = self._sandbox.parse(text)
+                needed = frozenset(find_undeclared_variables(parsed))
+                self._compiled[pinned] = _Compiled(self._sandbox.from_string(parsed), needed)
             except TemplateError as error:
                 raise WordingError(f"template {name} is malformed: {error}") from None
         return self._compiled[pinned]

@@ -203,9 +203,11 @@ async def test_a_response_nobody_asked_for_changes_nothing(sqlite_database: Data
         assert len(binds(pair.sim)) == 1
 
 
-async def test_a_response_forty_minutes_late_is_still_recorded(database: Database, autojump_clock: Autojump) -> None:
+async def test_a_response_forty_minutes_late_is_still_recorded(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
     """B15: the message is in doubt meanwhile, and accepted by the late response."""
-    async with rig(database) as pair:
+    async with rig(sqlite_database) as pair:
         pair.sim.behave(response="hold", receipts="never")
         one = await pair.send(category="marketing", ttl_s=86_400)
         await pair.until(one, "in_doubt")

@@ -35,6 +35,7 @@ from smppsim.scenario import AccountSettings, Bounds, Scenario
 from smppsim.simulator import Simulator
 from tests.databases import fresh_sqlite
 from tests.scheduling import schedule_by
+from tests.shipped import shipped_templates
 from tests.simulation import verdict
 from tests.simulation.callers import Callers
 from tests.simulation.life import Life
@@ -44,7 +45,6 @@ from tests.simulation.trace import Trace
 from tests.simulation.weather import Weather
 from tests.simulation.wire import Wire
 from tests.webhook_rig import Receiver
-from workflows.wording import Templates, load_templates
 
 _BEGAN_US = 1_767_225_600 * SECOND
 _PASSWORD = "secret08"
@@ -81,11 +81,6 @@ def simulate(seed: int) -> Result:
         finally:
             logs.silence()
     return world.result
-
-
-@cache
-def _templates() -> Templates:
-    return load_templates()
 
 
 @cache
@@ -222,7 +217,7 @@ class World:
         connect = self.wire.connector(life, self.accounts, self.sim, self.nursery)
         try:
             core = await open_core(
-                self.settings, store, self.clock, self.keyring, templates=_templates(), connect=connect
+                self.settings, store, self.clock, self.keyring, templates=shipped_templates(), connect=connect
             )
             core.rounds.duties = [duty._replace(every_s=duty.every_s * _SLOWER) for duty in core.rounds.duties]
             webhooks = Webhooks(store, self.clock, self.keyring, _WEBHOOKS, backend=self.backend, tls=_tls())
