@@ -32,7 +32,7 @@ CHECKS = [
     response_schema_conformance,
     allow_header_conformance,
 ]
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "5"))
 
 pytestmark = pytest.mark.real
 
