@@ -7,7 +7,6 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from engine.cases.vocabulary import ModelError, check_lead_model
 from engine.settings_tree import NamedPart, Part
 
 
@@ -35,6 +34,9 @@ class LeadModelSettings(NamedPart):
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
+        # Not at the top: a command must load before it can say that a foreign `workflows` shadows ours.
+        from engine.cases.vocabulary import ModelError, check_lead_model
+
         try:
             check_lead_model(self.name, self.given())
         except ModelError as error:

@@ -56,7 +56,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
         server: PostgresServer = request.getfixturevalue("postgres")
         url = server.fresh()
         yield Database.at(url)
-        server.drop(url)
+        server.give_back(url)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import stat
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
@@ -24,10 +24,24 @@ from engine.store.schema import migrate
 from engine.store.statements import SQLITE
 
 _numbers = itertools.count(1)
+_EMPTY: Final = """
+DO $$
+DECLARE
+  one record;
+  filled boolean;
+BEGIN
+  FOR one IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version' LOOP
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', one.tablename) INTO filled;
+    IF filled THEN
+      EXECUTE format('DELETE FROM %I', one.tablename);
+    END IF;
+  END LOOP;
+END $$
+"""
 
 
 class PostgresServer:
-    """One running server, whose `fresh` databases are copies of a migrated template.
+    """One running server, whose `fresh` databases are copies of a migrated template, emptied when given back.
 
     Unless `durable`, it spares itself the disk's fsync: no test cuts its power.
     """
@@ -44,6 +58,8 @@ class PostgresServer:
             path.chmod(mode | (stat.S_IXOTH | stat.S_IXGRP if path == self.folder else 0))
         self.uri: str = self._server.get_uri()
         self._admin = psycopg.connect(self.uri, autocommit=True)
+        self._free: list[str] = []
+        self._cleaners: dict[str, psycopg.Connection] = {}
         if not durable:
             for setting in ("fsync", "full_page_writes"):
                 self._admin.execute(f"ALTER SYSTEM SET {setting} = off")  # type: ignore[arg-type]
@@ -57,18 +73,33 @@ class PostgresServer:
         return f"{prefix}/{name}" + (f"?{rest}" if rest else "")
 
     def fresh(self) -> str:
-        """Return the URL of a new migrated database."""
+        """Return the URL of a migrated database without a row."""
+        if self._free:
+            return self._free.pop()
         name = f"sceau_{os.getpid()}_{next(_numbers)}"
         self._admin.execute(f"CREATE DATABASE {name} TEMPLATE sceau_template")  # type: ignore[arg-type]
         return self._uri_of(name)
 
-    def drop(self, url: str) -> None:
-        """Drop a database that `fresh` made, whoever is still connected."""
+    def give_back(self, url: str) -> None:
+        """Empty a database that `fresh` gave, for the next one who asks; drop it if somebody is connected still.
+
+        Emptying takes a tenth of the time that making another one does.
+        """
         name = url.partition("?")[0].rpartition("/")[2]
-        self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")  # type: ignore[arg-type]
+        cleaner = self._cleaners.get(name) or psycopg.connect(url, autocommit=True)
+        self._cleaners[name] = cleaner
+        row = cleaner.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").fetchone()
+        if row == (1,):
+            cleaner.execute(_EMPTY)
+            self._free.append(url)
+        else:
+            self._cleaners.pop(name).close()
+            self._admin.execute(f"DROP DATABASE {name} WITH (FORCE)")  # type: ignore[arg-type]
 
     def stop(self) -> None:
         """Stop the server and remove its folder."""
+        for cleaner in self._cleaners.values():
+            cleaner.close()
         self._admin.close()
         self._server.cleanup()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -234,7 +234,7 @@ def test_wrong_codes_in_any_number_cost_as_many_statements_as_one(
 async def test_readers_are_asked_in_turn_until_one_takes_a_reply_that_is_whole(
     store: Store, takes: str, state: str, asked: list[str], matched: str
 ) -> None:
-    kit = await intake_kit(store, **NUMBERS)
+    kit = await intake_kit(store, numbers=NUMBERS)
     heard: list[str] = []
 
     def reader(name: str) -> Reader:

@@ -1,10 +1,10 @@
-"""Runs the duties: each looks at its rows again and again, at once while there is more, else after its interval or
-its bell.
+"""Runs the duties: each looks at its rows again and again, at once while there is more, else after its interval.
 
-A duty is a store function that takes the instant and returns what it changed; its failure is told and the round goes
-on.
+A duty is a store function that takes the instant and returns what it changed. Those that are due together look in one
+transaction; if one fails they look again, each alone, its failure is told and the round goes on.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Duty(NamedTuple):
 
 @dataclass(slots=True)
 class Rounds:
-    """The loops of all duties of one process."""
+    """The two loops of all duties of one process: of those for which codes wait, and of the others."""
 
     store: Store
     clock: Clock
@@ -55,27 +55,42 @@ class Rounds:
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run every duty until cancelled."""
         async with trio.open_nursery() as nursery:
-            for duty in self.duties:
-                nursery.start_soon(self._go_round, duty, name=f"duty {duty.name}")
+            for urgent in (True, False):
+                mine = [duty for duty in self.duties if duty.urgent is urgent]
+                nursery.start_soon(self._go_round, mine, name=f"duties {', '.join(duty.name for duty in mine)}")
             task_status.started()
 
     async def look(self, duty: Duty) -> Done:
         """Take one look and tell what it changed; also how tests and commands run a duty by hand."""
-        now = self.clock.now()
-        done = await self.store.write(lambda tx: duty.look(tx, now), urgent=duty.urgent)
-        self.passed[duty.name] = self.passed.get(duty.name, 0) + done.rows
-        if done.rows or done.bells or done.queued:
-            self.told(duty.name, done)
+        [done] = await self._look_at([duty])
         return done
 
-    async def _go_round(self, duty: Duty) -> None:
-        while True:
-            more = False
-            try:
-                more = (await self.look(duty)).more
-            except StoreUnavailable as error:
+    async def _look_at(self, duties: Sequence[Duty]) -> list[Done]:
+        now = self.clock.now()
+        looked = await self.store.write(lambda tx: [duty.look(tx, now) for duty in duties], urgent=duties[0].urgent)
+        for duty, done in zip(duties, looked, strict=True):
+            self.passed[duty.name] = self.passed.get(duty.name, 0) + done.rows
+            if done.rows or done.bells or done.queued:
+                self.told(duty.name, done)
+        return looked
+
+    async def _go_round(self, duties: Sequence[Duty]) -> None:
+        next_at = dict.fromkeys(duties, -math.inf)
+        while next_at:
+            began = trio.current_time()
+            due = [duty for duty, at in next_at.items() if at <= began]
+            for duty, more in await self._tried(due):
+                # From the beginning of the round on, so that those of one interval stay together.
+                next_at[duty] = began if more else began + duty.every_s
+            await trio.sleep(max(0.0, min(next_at.values()) - trio.current_time()))
+
+    async def _tried(self, duties: Sequence[Duty]) -> list[tuple[Duty, bool]]:
+        """Take a look of each, together as far as none fails; return which of them have more to do."""
+        try:
+            return [(duty, done.more) for duty, done in zip(duties, await self._look_at(duties), strict=True)]
+        except Exception as error:
+            if len(duties) > 1 and not isinstance(error, StoreUnavailable):
+                return [pair for duty in duties for pair in await self._tried([duty])]
+            for duty in duties:
                 self.failed(duty.name, error)
-            except Exception as error:
-                self.failed(duty.name, error)
-            if not more:
-                await trio.sleep(duty.every_s)
+            return [(duty, False) for duty in duties]
