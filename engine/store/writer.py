@@ -16,7 +16,7 @@ import outcome
 import trio
 
 from engine.errors import CommitUnknown, StoreUnavailable
-from engine.store.checkpoints import LONGEST_LOG, Checkpointer
+from engine.store.checkpoints import Checkpointer
 from engine.store.connections import Database
 from engine.store.statements import POSTGRESQL
 from engine.store.transaction import GuardLost, Tx
@@ -27,7 +27,6 @@ GroupEnded = Callable[[str, int, float], None]  # result, jobs, seconds; called 
 
 # PostgreSQL's subtransaction cache overflows at 64; SQLite's groups end where the latency of a commit would show.
 GROUP_LIMIT: Final = {"sqlite": 64, "postgresql": 32}
-_LOOK_AT_LOG_EVERY: Final = 1_000
 _RETRIES: Final = 8
 _RECONNECT_PAUSE_S: Final = 0.2
 _LINGER_S: Final = 0.003  # from an acceptance's commit to its claim: through trio's thread, which is busy too
@@ -62,7 +61,6 @@ class GroupWriter:
         self._may_linger_at = 0.0
         self._bell = threading.Condition(threading.Lock())
         self._stopping = False
-        self._groups = 0
         self._thread = threading.Thread(target=self._run, name="sceau-writer", daemon=True)
         self._connection: Any = None
         self._checkpointer: Checkpointer | None = None
@@ -126,12 +124,9 @@ class GroupWriter:
             self._connection.close()
 
     def _keep_log_short(self) -> None:
-        self._groups += 1
-        if self._checkpointer is None or self._groups % _LOOK_AT_LOG_EVERY or self._connection is None:
-            return
-        if self._checkpointer.log_size > LONGEST_LOG:
-            with suppress(Exception):  # busy readers: the next look tries again
-                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        if self._checkpointer is not None and self._connection is not None:
+            with suppress(Exception):  # a store that fails says so at the next group
+                self._checkpointer.keep_log_short(self._connection)
 
     def _take(self, limit: int) -> list[_Waiting]:
         with self._bell:
