@@ -1,4 +1,4 @@
-"""Leads: models, funnels, what CRMs are owed; whose marketing reached a number last; log entries about no delivery."""
+"""Leads: models, funnels, what CRMs are owed; and whose marketing reached a number last."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -61,24 +61,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("stop_address", "phone_fp"),
         sqlite_with_rowid=False,
     )
-    op.create_index(
-        "ix_handover_unknown",
-        "handover_entry",
-        ["received_at"],
-        unique=False,
-        sqlite_where=sa.text("result = 'not_found'"),
-        postgresql_where=sa.text("result = 'not_found'"),
-    )
 
 
 def downgrade() -> None:
     """Take the revision back."""
-    op.drop_index(
-        "ix_handover_unknown",
-        table_name="handover_entry",
-        sqlite_where=sa.text("result = 'not_found'"),
-        postgresql_where=sa.text("result = 'not_found'"),
-    )
     op.drop_table("marketing_reach")
     op.drop_table("lead_model")
     op.drop_table("lead_funnel")
