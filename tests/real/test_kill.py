@@ -55,7 +55,7 @@ async def test_kills_on_postgresql_lose_nothing_and_own_up_to_every_doubt(
     """B27, users-ask 16: promises 1, 2 and 3 of the failure catalogue, on PostgreSQL."""
     url = postgres.fresh()
     figure(f"users-ask 16: {kills} kills, PostgreSQL", await survive(tmp_path, url, kills))
-    postgres.drop(url)
+    postgres.give_back(url)
 
 
 async def survive(folder: Path, url: str, kills: int, seed: int = 0) -> str:

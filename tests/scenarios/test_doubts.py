@@ -62,9 +62,11 @@ async def test_a_code_with_less_than_a_minute_left_is_not_sent_again(
             assert seconds in ([115, 109], [114, 109])  # mmss: 1 min 15 s, and a good 5 s later
 
 
-async def test_a_second_silence_is_the_last_and_stays_visible(database: Database, autojump_clock: Autojump) -> None:
+async def test_a_second_silence_is_the_last_and_stays_visible(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
     """B15: two submits at most, whatever happens; in doubt until its life and the grace end."""
-    async with rig(database) as pair:
+    async with rig(sqlite_database) as pair:
         pair.sim.behave(response="never", receipts="never")
         one = await pair.send("Le code 123456", category="otp", ttl_s=300)
         await pair.settled(290)
