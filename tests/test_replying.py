@@ -290,6 +290,20 @@ async def test_an_equal_text_is_a_second_answer_once_the_first_was_acknowledged(
     assert await kit.texts() == ["OUI", "OUI", "OUI"]
 
 
+async def test_an_equal_text_after_a_redelivery_in_one_batch_over_a_reconnect_is_a_second_answer(store: Store) -> None:
+    """D16, D17: the store was slow, so what came last over the old link and again over the new one waits together."""
+    kit = await intake_kit(store)
+    old = kit.read(mo("OUI"))
+    kit.end_session("ses_2")
+    again = kit.read(mo("OUI"))
+    await kit.take(arrivals=[old, again])
+    assert again.part is not None
+    await kit.take(acknowledged=[again.part.digest])
+    kit.clock.step(60)
+    await kit.arrive(mo("OUI"))
+    assert await kit.texts() == ["OUI", "OUI"]
+
+
 async def test_the_acknowledgement_of_the_first_counts_when_it_comes_in_with_the_second(store: Store) -> None:
     """D17: the note of the first response and the second answer share a batch."""
     kit = await intake_kit(store)

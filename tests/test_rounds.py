@@ -67,6 +67,29 @@ async def test_a_duty_that_fails_is_told_and_the_others_do_theirs(embedded: Stor
     assert len(seen) == 2
 
 
+async def test_what_cannot_be_told_of_one_duty_is_told_of_the_others(
+    embedded: Store, autojump_clock: MockClock
+) -> None:
+    told: list[str] = []
+    failures: list[str] = []
+
+    def tell(name: str, _done: Done) -> None:
+        told.append(name)
+        if name == "first":
+            raise ValueError("nobody is there")
+
+    def changes(_tx: Tx, _now: int) -> Done:
+        return Done(rows=1)
+
+    duties = [Duty(name, 60.0, changes) for name in ("first", "second")]
+    rounds = Rounds(embedded, VirtualClock(), duties, tell, lambda name, _error: failures.append(name))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(rounds.run)
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert (told, failures) == (["first", "second"], ["first"])
+
+
 @pytest.mark.parametrize("urgent", [True, False])
 async def test_without_a_store_every_duty_says_so_once_a_round_and_the_rounds_go_on(
     embedded: Store, autojump_clock: MockClock, urgent: bool

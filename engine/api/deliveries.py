@@ -57,7 +57,7 @@ async def create_deliveries(call: Calling, body: DeliveryBatchBody) -> Response:
     """Create the stops of a route, up to 200, in transactions of twenty; each stop has its own result.
 
     Stops that a failing database did not take have 503 in theirs; the same request with the same Idempotency-Key goes
-    on with them.
+    on with them. Send one: without it, a batch that broke off must be read back before it is repeated.
     """
     asked: list[CreateDelivery | Refused] = []
     for index, one in enumerate(body.deliveries):

@@ -119,7 +119,8 @@ def _build_allowances(dialect: Dialect) -> Any:
 
 
 def _build_store_allowances(dialect: Dialect) -> Any:
-    # The counters of before were locked, or there were none; there is one writer that counts.
+    # The counters of before were locked. Where there were none and two processes begin at once, one batch's
+    # guesses go uncounted.
     given = dict.fromkeys((*_BUDGET, "data"), str)
     made = inserted(dialect, Allowance, given, ("attempts", "sends", "updated_at"), {})
     changed = {"data": made.excluded.data, "updated_at": made.excluded.updated_at}

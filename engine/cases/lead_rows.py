@@ -27,6 +27,7 @@ def put_model(tx: Tx, application_id: str, name: str, given: Mapping[str, Any], 
     """Store a model, new or in place of an earlier one; raises `ModelError`."""
     model = Model.load(name, given)
     text = json.dumps(model.dump(), ensure_ascii=False)
+    now = max(now, models_stamp(tx)[1] + 1)  # later than every other, however long this one waited: see `models_stamp`
     tx.batch(_NEW_MODEL, [(application_id, name, text, now)])
     tx.run(_PUT_MODEL, application=application_id, name=name, model_text=text, now=now)
     return model

@@ -216,8 +216,11 @@ class Leads:
     def watch(self, tx: Tx, lead_id: str, due_at: int | None, now: int, wakes: Wakes) -> bool:
         """Have a lead's timer of dormancy, which is due at `due_at` or not armed, fit its model; tell if it did not."""
         row = casebook.peek_case(tx, lead_id)
-        if row is None or self.dormant_at(tx, row) == due_at:
+        wanted = None if row is None else self.dormant_at(tx, row)
+        if row is None or wanted == due_at:
             return False
+        if wanted is not None and due_at is not None and wanted <= now < due_at:
+            return False  # it was put off: another sequence was under way, or STOP had been said
         row = casebook.case_by_id(tx, lead_id)
         assert row is not None
         self.take(tx, row, Remodeled(), now, wakes)

@@ -1,1 +1,1 @@
-"""Whatever happens because time passed: one small loop a duty, its decision a function of (row, now)."""
+"""Whatever happens because time passed: small looks at due rows, each decision a function of (row, now)."""

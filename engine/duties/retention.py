@@ -83,14 +83,15 @@ class Retention:
         account, key = self.keys_to
         rows = tx.all(_NEXT_KEYS, account=account, key=key, most=_MOST)
         tx.batch(_DROP_KEYS, [row[:2] for row in rows if row[2] < now - ID_LIFE_US])
-        self.keys_to = (rows[-1][0], rows[-1][1]) if len(rows) == _MOST else ("", "")
+        next_to = (rows[-1][0], rows[-1][1]) if len(rows) == _MOST else ("", "")
+        tx.tell(lambda: setattr(self, "keys_to", next_to))  # not before: what is rolled back is looked at again
         return len(rows)
 
     def _bodies(self, tx: Tx, before: str) -> int:
         rows = tx.all(_BODIES, after=self.bodies_to, before=before, most=_MOST)
         tx.batch(_DROP_BODIES, [(row[0],) for row in rows])
         if rows:
-            self.bodies_to = rows[-1][0]
+            tx.tell(lambda: setattr(self, "bodies_to", rows[-1][0]))
         return len(rows)
 
     def _events(self, tx: Tx, before: int) -> int:

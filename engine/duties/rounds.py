@@ -62,17 +62,18 @@ class Rounds:
 
     async def look(self, duty: Duty) -> Done:
         """Take one look and tell what it changed; also how tests and commands run a duty by hand."""
-        [done] = await self._look_at([duty])
+        [done] = await self._looked([duty])
+        self._tell(duty, done)
         return done
 
-    async def _look_at(self, duties: Sequence[Duty]) -> list[Done]:
+    async def _looked(self, duties: Sequence[Duty]) -> list[Done]:
         now = self.clock.now()
-        looked = await self.store.write(lambda tx: [duty.look(tx, now) for duty in duties], urgent=duties[0].urgent)
-        for duty, done in zip(duties, looked, strict=True):
-            self.passed[duty.name] = self.passed.get(duty.name, 0) + done.rows
-            if done.rows or done.bells or done.queued:
-                self.told(duty.name, done)
-        return looked
+        return await self.store.write(lambda tx: [duty.look(tx, now) for duty in duties], urgent=duties[0].urgent)
+
+    def _tell(self, duty: Duty, done: Done) -> None:
+        self.passed[duty.name] = self.passed.get(duty.name, 0) + done.rows
+        if done.rows or done.bells or done.queued or done.on_air:
+            self.told(duty.name, done)
 
     async def _go_round(self, duties: Sequence[Duty]) -> None:
         next_at = dict.fromkeys(duties, -math.inf)
@@ -87,10 +88,16 @@ class Rounds:
     async def _tried(self, duties: Sequence[Duty]) -> list[tuple[Duty, bool]]:
         """Take a look of each, together as far as none fails; return which of them have more to do."""
         try:
-            return [(duty, done.more) for duty, done in zip(duties, await self._look_at(duties), strict=True)]
+            looked = list(zip(duties, await self._looked(duties), strict=True))
         except Exception as error:
             if len(duties) > 1 and not isinstance(error, StoreUnavailable):
                 return [pair for duty in duties for pair in await self._tried([duty])]
             for duty in duties:
                 self.failed(duty.name, error)
             return [(duty, False) for duty in duties]
+        for duty, done in looked:
+            try:
+                self._tell(duty, done)
+            except Exception as error:  # what the others changed is told all the same
+                self.failed(duty.name, error)
+        return [(duty, done.more) for duty, done in looked]

@@ -1,4 +1,4 @@
-"""Moves SQLite's write-ahead log into the database file beside the writer, so that no commit pays for a checkpoint.
+"""Moves SQLite's write-ahead log into the database file beside the writer, so that commits do not pay for checkpoints.
 
 A thread with a connection of its own, passive: it never makes the writer wait. The writer has the log begin anew in
 the same file (`begin_anew`), for octets written over old ones are on disk in a third of the time that a growing file

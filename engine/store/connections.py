@@ -24,6 +24,7 @@ for _driver in {sqlite3, _sqlite}:
     _driver.register_adapter(type(None), {None: None}.get)
 
 WAL_RESET_FIXED: Final = (3, 51, 3)
+_LOG_KEPT: Final = 128 << 20
 _SQLITE_PRAGMAS: Final = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
@@ -138,6 +139,7 @@ def _open_sqlite(path: str, *, read_only: bool) -> Any:
         connection.execute(pragma)
     if sqlite_version() >= WAL_RESET_FIXED:
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # `checkpoints` does it, beside the writer
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")  # of a log that a long reader made longer
     connection.execute(f"PRAGMA cache_size = -{_READER_CACHE_KIB if read_only else _WRITER_CACHE_KIB}")
     if read_only:
         connection.execute("PRAGMA query_only = ON")

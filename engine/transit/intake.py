@@ -227,10 +227,12 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
         orphans = len(lost)
     if tallies:
         bells += desk.books.write(tx, list(tallies.values()), now)
-    delivered_by_handsets: list[Delivery] = [
-        (one.part, one.pdu) for one in batch.arrivals if one.part is not None and one.pdu is not None
-    ]
-    rung, waiting = receive_all(tx, rules.name, delivered_by_handsets, desk.joining, now)
+    from_handsets: list[Delivery] = []
+    for one in batch.arrivals:
+        if one.part is not None:
+            assert one.pdu is not None
+            from_handsets.append((one.part, one.pdu))
+    rung, waiting = receive_all(tx, rules.name, from_handsets, desk.joining, now)
     bells += rung
     queued = [
         QueueKey(tally.lane, tally.route, tally.application_id) for tally in tallies.values() if tally.state == "queued"

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import BigInteger, bindparam, select
 
@@ -39,6 +39,10 @@ class ReceivedPart(NamedTuple):
     received_at: int
 
 
+TakenOver: TypeAlias = dict[str, str]
+"""The session that a stored part counts as delivered by from now on, by the part's id."""
+
+
 @dataclass(slots=True)
 class _Earlier:
     """A delivery that came before, as the rows will have it once this batch is written."""
@@ -51,10 +55,10 @@ class _Earlier:
 
 def redelivered(
     tx: Tx, account: str, parts: Sequence[ReceivedPart], session_ended: Callable[[str], int | None], now: int
-) -> set[str]:
-    """Return the ids of those that came before, in the rows or earlier among `parts`; the others must be stored.
+) -> tuple[set[str], TakenOver]:
+    """Return the ids of those that came before, in the rows or earlier among `parts`, and what they take over.
 
-    What came before counts as delivered by the later one's session: that one's response is noted from now on.
+    The others must be stored, and then `take_over` be told: what came before may be among them.
     """
     since = now - _REDELIVERED_WITHIN_US
     earlier: dict[str, list[_Earlier]] = defaultdict(list)
@@ -64,7 +68,7 @@ def redelivered(
         earlier[digest].append(_Earlier(*facts))
     ended = lru_cache(maxsize=None)(session_ended)
     found: set[str] = set()
-    taken_over: dict[str, str] = {}
+    taken_over: TakenOver = {}
     for part in parts:
         same = next((one for one in earlier[part.digest] if _is_redelivery(part, one, ended, now)), None)
         if same is None:
@@ -73,8 +77,12 @@ def redelivered(
         found.add(part.id)
         same.session, same.acknowledged_at = part.session, 0
         taken_over[same.id] = part.session
+    return found, taken_over
+
+
+def take_over(tx: Tx, taken_over: TakenOver) -> None:
+    """Have parts count as delivered by the session of their redelivery: its response is noted from now on."""
     tx.batch(_TAKE_OVER, list(taken_over.items()))
-    return found
 
 
 def _is_redelivery(part: ReceivedPart, one: _Earlier, session_ended: Callable[[str], int | None], now: int) -> bool:

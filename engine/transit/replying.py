@@ -18,7 +18,7 @@ from engine.store.tables import Reply, ReplyPart
 from engine.store.transaction import Tx, is_of_database
 from engine.transit.books import Bells
 from engine.transit.parking import park
-from engine.transit.redelivery import ReceivedPart, redelivered
+from engine.transit.redelivery import ReceivedPart, redelivered, take_over
 
 _REUSED_AFTER_US: Final = 120 * 1_000_000  # another part under the same number: a new message with an old reference
 GIVE_UP_MOST: Final = 50  # a savepoint each
@@ -90,7 +90,7 @@ def receive_all(tx: Tx, account: str, deliveries: Sequence[Delivery], joining: J
 
 
 def _receive_whole(tx: Tx, account: str, deliveries: Sequence[Delivery], joining: Joining, now: int) -> Bells:
-    known = redelivered(tx, account, [part for part, _ in deliveries], joining.session_ended, now)
+    known, taken_over = redelivered(tx, account, [part for part, _ in deliveries], joining.session_ended, now)
     rows: list[tuple[Any, ...]] = []
     replies: list[JoinedReply] = []
     for part, pdu in deliveries:
@@ -99,6 +99,7 @@ def _receive_whole(tx: Tx, account: str, deliveries: Sequence[Delivery], joining
             replies.append(reply)
             rows.append((*part, reply.id))
     tx.batch(_INSERT_WHOLE, rows)
+    take_over(tx, taken_over)
     return joining.on_replies(tx, replies, now) if replies else []
 
 
@@ -107,7 +108,9 @@ def receive(tx: Tx, part: ReceivedPart, joining: Joining, now: int) -> tuple[Bel
 
     Returns the webhook bells and what the part was: `redelivery`, `duplicate`, `conflict`, `waiting` or `joined`.
     """
-    if redelivered(tx, part.account, [part], joining.session_ended, now):
+    known, taken_over = redelivered(tx, part.account, [part], joining.session_ended, now)
+    if known:
+        take_over(tx, taken_over)
         return [], "redelivery"
     own = _Waiting(part.id, part.part, part.sealed, part.digest, part.received_at)
     bells: Bells = []

@@ -279,6 +279,8 @@ async def test_a_lead_that_said_stop_by_telephone_is_not_called_back(
             await form.wait(day)
         assert len(form.texts()) == before
         assert (await form.shown(lead))["reengaged"] == 0
+        now, watch = pair.clock.now() + form.ahead, DormancyWatch(pair.core.leads)  # as after a restart
+        assert (await pair.core.store.write(lambda tx: watch.look(tx, now))).rows == 0
 
 
 async def test_words_that_mean_stop_are_taken_for_it_also_in_answer_to_a_call(
