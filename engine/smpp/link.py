@@ -19,7 +19,7 @@ from engine.smpp.pdu import Pdu
 from engine.smpp.session import Session
 from engine.smpp.states import BindState
 
-_READ_SIZE: Final = 16_384  # a storm of replies in one piece would hold up everything else for tens of milliseconds
+_READ_SIZE: Final = 32_768  # a storm of replies in one piece would hold up everything else for tens of milliseconds
 
 
 class NotWritten(ProtocolError):
