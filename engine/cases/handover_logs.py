@@ -243,7 +243,7 @@ def _row_name(device_id: str, seq: int) -> str:
 
 def _key(public_key: str) -> Ed25519PublicKey | None:
     try:
-        octets = base64url.decode(public_key)
+        octets = base64url.decode(public_key.rstrip("="))  # registered with padding or without
         return Ed25519PublicKey.from_public_bytes(octets) if len(octets) == _KEY_OCTETS else None
     except ValueError:
         return None

@@ -37,9 +37,10 @@ class Device:
     off_s: list[float]
 
     @classmethod
-    async def registered(cls, depot: Depot, folder: Path, courier: str = "courier-17") -> Device:
+    async def registered(cls, depot: Depot, folder: Path, courier: str = "courier-17", *, padding: str = "") -> Device:
         """A device whose key the merchant has registered."""
         key, public = new_key()
+        public += padding
         logs = depot.pair.core.handover_logs
         outcome = await depot.run(lambda tx, now: logs.register(tx, APP, courier, "phone", public, "key_m", now))
         off_s = [0.0]
@@ -119,6 +120,16 @@ async def test_typed_codes_spend_the_same_five_attempts_in_the_order_of_the_log(
         assert results == ["wrong", "bad_format", "wrong", "wrong", "delivery_locked", "confirmed"]
         assert (await depot.state(delivery), await depot.state(other)) == ("locked", "delivered")
         assert (await depot.shown(other))["assurance"] == "offline_code"
+
+
+async def test_a_key_that_was_registered_with_padding_verifies_its_log(
+    sqlite_database: Database, autojump_clock: Autojump, tmp_path: Path
+) -> None:
+    async with depots(sqlite_database) as depot:
+        delivery = await arrived(depot)
+        device = await Device.registered(depot, tmp_path, padding="=")
+        device.enter(delivery, depot.code())
+        assert await device.results() == ["confirmed"]
 
 
 async def test_a_log_that_is_cut_tells_nothing_until_the_rest_has_come(
