@@ -68,7 +68,7 @@ def heard(tx: Tx, leads: Leads, connector: str, changes: Sequence[Change], now: 
         case = casebook.case_by_id(tx, lead_id)
         if case is not None and case.workflow == WORKFLOW and case.final_at is None:
             event = Happened(f"crm:{connector}:{change.occurred_at_ms}", f"{change.property}_{change.value}")
-            leads.take(tx, case, event, now, wakes)
+            leads.take(tx, leads.hold(case), event, now, wakes)
     return wakes
 
 

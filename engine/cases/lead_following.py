@@ -25,10 +25,11 @@ class LeadFollowers:
 
     def settled(self, tx: Tx, row: CaseRow, tally: Tally, outcome: Outcome, now: int, wakes: Wakes) -> None:
         """Tell a lead that one of its messages moved."""
-        role = self.leads.hold(row).roles.get(tally.id)
+        held = self.leads.hold(row)
+        role = held.roles.get(tally.id)
         if role is not None:
-            self.leads.take(tx, row, Settled(role, outcome, tally.id, tally.reason or ""), now, wakes)
+            self.leads.take(tx, held, Settled(role, outcome, tally.id, tally.reason or ""), now, wakes)
 
     def fired(self, tx: Tx, row: CaseRow, kind: str, now: int, wakes: Wakes) -> None:
         """Tell a lead that a timer came due."""
-        self.leads.take(tx, row, TimerFired(kind), now, wakes)
+        self.leads.take(tx, self.leads.hold(row), TimerFired(kind), now, wakes)

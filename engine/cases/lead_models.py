@@ -49,8 +49,7 @@ class LeadModels:
         found = {BANT.name: Defined(BANT, "built_in")}
         found |= {one.name: Defined(one, "application") for one in lead_rows.models(tx, application_id)}
         for owner in (EVERY_APPLICATION, application_id):
-            of_owner = {name: Defined(one, "settings") for (of, name), one in self._of_file.items() if of == owner}
-            found |= of_owner
+            found |= {name: Defined(one, "settings") for (of, name), one in self._of_file.items() if of == owner}
         return [found[name] for name in sorted(found)]
 
     def put(self, tx: Tx, application_id: str, name: str, given: Mapping[str, Any], now: int) -> Model:

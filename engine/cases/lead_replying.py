@@ -29,9 +29,7 @@ class LeadReplies:
         if not waiting:
             return None
         held = max(waiting, key=lambda one: (bool(one.case.asked), one.case.asked_at, one.row.id))
-        row = casebook.case_by_id(tx, held.row.id)
-        assert row is not None
-        self.leads.take(tx, row, Replied(reply.id, reply.text), now, wakes)
+        self.leads.take(tx, held, Replied(reply.id, reply.text), now, wakes)
         choice = "latest_question" if held.case.asked else "double_opt_in" if not held.case.verified_at else "sequence"
         return Claimed(held.row.application_id, held.row.id, choice)
 
@@ -39,10 +37,8 @@ class LeadReplies:
         """Close every open lead of this number, over the applications that write to it through this sender."""
         claimed: Claimed | None = None
         for held in self._open(tx, reply):
-            row = casebook.case_by_id(tx, held.row.id)
-            assert row is not None
-            self.leads.take(tx, row, Stopped(reply.id), now, wakes)
-            claimed = claimed or Claimed(row.application_id, row.id, "opt_out_word")
+            self.leads.take(tx, held, Stopped(reply.id), now, wakes)
+            claimed = claimed or Claimed(held.row.application_id, held.row.id, "opt_out_word")
         return claimed
 
     def _open(self, tx: Tx, reply: JoinedReply) -> list[Held]:

@@ -206,9 +206,8 @@ class Leads:
 
     # What happens without a call.
 
-    def take(self, tx: Tx, row: CaseRow, event: Event, now: int, wakes: Wakes) -> None:
-        """Step a lead by what it is told."""
-        held = self.hold(row)
+    def take(self, tx: Tx, held: Held, event: Event, now: int, wakes: Wakes) -> None:
+        """Step a lead, which is locked, by what it is told."""
         decided = lead.step(held.case, event, self._facts_of(tx, held, event, now), now)
         if isinstance(decided, Step) and (decided.effects or decided.case != held.case):
             self.apply(tx, held, decided, now, wakes, ENGINE)
@@ -223,7 +222,7 @@ class Leads:
             return False  # it was put off: another sequence was under way, or STOP had been said
         row = casebook.case_by_id(tx, lead_id)
         assert row is not None
-        self.take(tx, row, Remodeled(), now, wakes)
+        self.take(tx, self.hold(row), Remodeled(), now, wakes)
         return True
 
     def dormant_at(self, tx: Tx, row: CaseRow) -> int | None:
