@@ -335,7 +335,7 @@ async def open_core(
             Duty("lives", 1.0, duties.end_lives),
             Duty("timers", 0.5, followers.timers_due),
             Duty("backlog", 5.0, heal),
-            Duty("dormancy", 5.0, DormancyWatch(leads).look),
+            Duty("dormancy", 1.0, DormancyWatch(leads).look),
             Duty("parts", 30.0, give_up),
             Duty("anchoring", every_s, anchoring.anchor),
             Duty("open_heads", DAY / SECOND, anchoring.open_heads),

@@ -11,7 +11,7 @@ from workflows.base import SECOND
 from workflows.lead_case import LeadCase, State
 from workflows.lead_model import Model
 
-_DAY_US: Final = 86_400 * SECOND
+DAY_US: Final = 86_400 * SECOND
 
 
 def dormant_at(case: LeadCase, model: Model) -> int | None:
@@ -21,10 +21,10 @@ def dormant_at(case: LeadCase, model: Model) -> int | None:
         return None
     if case.stage == "qualified" or case.reengaged >= rule.most:
         return None
-    at = max(case.heard_at, case.reengaged_at) + rule.after_days * _DAY_US
+    at = max(case.heard_at, case.reengaged_at) + rule.after_days * DAY_US
     return at if at < consent_ends(case, model) else None
 
 
 def consent_ends(case: LeadCase, model: Model) -> int:
     """Return until when a lead's consent is good: so long after the last that was heard of it as the model says."""
-    return 0 if model.dormancy is None else case.heard_at + model.dormancy.consent_days * _DAY_US
+    return 0 if model.dormancy is None else case.heard_at + model.dormancy.consent_days * DAY_US

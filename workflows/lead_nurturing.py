@@ -7,17 +7,13 @@ often as its model says and no oftener, and any sign of life ends that.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
 
 from workflows.base import SECOND, Arm, CancelSends, Disarm, Effect, Step
 from workflows.lead_case import LeadCase
-from workflows.lead_dormancy import consent_ends, dormant_at
+from workflows.lead_dormancy import DAY_US, consent_ends, dormant_at
 from workflows.lead_model import DORMANT, Model
 from workflows.lead_sending import NOTICE_LIFE_US, Facts, in_language, text_to
 from workflows.lead_telling import DORMANCY, NURTURE, Moved, about
-
-_DAY_US: Final = 86_400 * SECOND
-
 
 # Sequences.
 
@@ -80,10 +76,10 @@ def wake(case: LeadCase, facts: Facts, now: int) -> Moved:
     if now < at:
         return Step(case, (Arm(DORMANCY, at),))
     if case.sequence:
-        return Step(case, (Arm(DORMANCY, now + _DAY_US),))
+        return Step(case, (Arm(DORMANCY, now + DAY_US),))
     if facts.marketing.silenced:
         # Whoever wants messages again is not called at once.
-        return Step(case, (Arm(DORMANCY, now + rule.after_days * _DAY_US),))
+        return Step(case, (Arm(DORMANCY, now + rule.after_days * DAY_US),))
     case = replace(case, reengaged=case.reengaged + 1, reengaged_at=now, reengaging=True)
     case, begun = begin(case, DORMANT, facts, now)
     told = about(case, "reengaged", sequence=case.sequence, time=case.reengaged, heard_at=case.heard_at)

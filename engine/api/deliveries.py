@@ -38,7 +38,7 @@ routes = Routes("deliveries")
 
 _PATH: Final = "/v1/deliveries"
 ONE: Final = _PATH + "/{delivery_id}"
-_SLICE: Final = 20  # stops in one transaction: some 30 ms of the writer, for which a code may wait
+_SLICE: Final = 20  # stops in one transaction, for which a code may have to wait
 _MERCHANT: Final = (Scope.HANDOVER_MERCHANT,)
 OVER: Final = ("already_delivered", "returned", "canceled", "expired")
 HELD: Final = ("delivery_locked", "claim_pending", "attempt_failed")

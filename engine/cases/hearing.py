@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from engine.cases.listening import listened_to
 from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.owning import OwnerOf
-from engine.cases.reverse_replying import ReverseReplies, Sent, Taken
+from engine.cases.reverse_replying import NOBODYS, ReverseReplies, Sent, Taken
 from engine.clock import to_rfc3339
 from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
@@ -70,7 +70,7 @@ class Hearing:
 
     def _claimed(self, tx: Tx, plain: Sequence[Sent], now: int) -> list[Taken]:
         heard = iter(self.reverses.heard(tx, [one for one in plain if _is_whole(one)], now, counting=True))
-        return [next(heard) if _is_whole(one) else _NOBODYS for one in plain]
+        return [next(heard) if _is_whole(one) else NOBODYS for one in plain]
 
     def _asked(self, tx: Tx, sent: Sent, now: int, wakes: Wakes) -> Taken:
         """Ask one reader after the other; `sent` is whole."""
@@ -85,7 +85,7 @@ class Hearing:
             if claimed := read(tx, reply, now, wakes):
                 return Taken(claimed)
         self.reverses.unknown(tx, sent, now)
-        return _NOBODYS
+        return NOBODYS
 
     def _write(self, tx: Tx, some: Sequence[Sent], taken: Sequence[Taken], now: int, wakes: Wakes) -> None:
         rows: list[ReplyRow] = []
@@ -117,9 +117,6 @@ class Hearing:
             reply.flags,
             reply.received_at,
         )
-
-
-_NOBODYS: Final = Taken(None)
 
 
 def _is_whole(one: Sent) -> bool:

@@ -38,7 +38,7 @@ class Taken(NamedTuple):
     events: Sequence[NewEvent] = ()
 
 
-_NOBODYS: Final = Taken(None)
+NOBODYS: Final = Taken(None)
 
 
 class _Read(NamedTuple):
@@ -65,7 +65,7 @@ class ReverseReplies:
         keyring = self.reverses.keyring
         index_of = {code: keyring.index("reverse", code) for one in read for code in one.codes}
         if not index_of:
-            return [_NOBODYS] * len(replies)
+            return [NOBODYS] * len(replies)
         rows = {row.code_index: row for row in reverse_rows.with_codes(tx, index_of.values())}
         found = [[rows[index_of[code]] for code in one.codes if index_of[code] in rows] for one in read]
         steps = ReverseSteps(self.reverses, tx, now)
@@ -78,7 +78,7 @@ class ReverseReplies:
                 continue
             if counting:
                 guesses.count(one)
-            taken.append(_NOBODYS)
+            taken.append(NOBODYS)
         steps.write()
         guesses.write()
         return taken

@@ -10,18 +10,16 @@ from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
 
 from engine.cases import caseload, reverse_rows
 from engine.cases.caseload import AuditRow, Changed
+from engine.cases.outcomes import ENGINE
 from engine.cases.reverse import Held, Reverses
 from engine.events import NewEvent
 from engine.store.transaction import Tx
 from workflows import reverse_otp
 from workflows.base import Audit, Finish
 from workflows.reverse_otp import Heard, is_over
-
-_ENGINE: Final = "engine"
 
 
 @dataclass(slots=True)
@@ -68,13 +66,13 @@ class ReverseSteps:
                     audit_id = self.reverses.clock.new_id("aud")
                     self._audits.append(
                         AuditRow(
-                            audit_id, row.application_id, _ENGINE, action, case_id, json.dumps(dict(detail)), self.now
+                            audit_id, row.application_id, ENGINE, action, case_id, json.dumps(dict(detail)), self.now
                         )
                     )
                 case Finish():
                     self._over.append(case_id)
                 case _:
-                    row = self.reverses.effects.note(self.tx, row, effect, self.now, events, _ENGINE)
+                    row = self.reverses.effects.note(self.tx, row, effect, self.now, events, ENGINE)
         if is_over(decided.case) and not is_over(held.case):
             self._ended[decided.case.state] += 1
         self._held[case_id] = Held(row, decided.case, held.sealed, held.brand, held.keyword)

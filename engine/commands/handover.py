@@ -1,10 +1,8 @@
 """`sceau handover`: prints the reference client of couriers' devices, for whoever writes their application."""
 
-from pathlib import Path
+from importlib.resources import files
 
 import typer
-
-from engine import handover_client
 
 app = typer.Typer(help="Deliveries: the reference client of couriers' devices.", no_args_is_help=True)
 
@@ -17,4 +15,4 @@ def _handover() -> None:
 @app.command()
 def client() -> None:
     """Print the reference client: one file that needs Python 3.11 and `cryptography` alone."""
-    typer.echo(Path(handover_client.__file__).read_text(encoding="utf-8"), nl=False)
+    typer.echo(files("engine").joinpath("handover_client.py").read_text(encoding="utf-8"), nl=False)
