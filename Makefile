@@ -9,6 +9,9 @@ PYTEST := $(BIN)/python -m pytest
 LOCK_FLAGS := --quiet --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url \
 	--no-emit-find-links --no-emit-trusted-host
 
+# Bytecode is kept, whatever the environment says: each of the many processes of the tests would compile the project.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help demo serve test lint check interop bench soak docs fmt lock clean
 .DELETE_ON_ERROR:

@@ -1,36 +1,79 @@
-"""The `sceau` command: it collects the commands and turns the engine's errors into one line and an exit code.
+"""The `sceau` command: it finds the command that is asked for and turns the engine's errors into one line and an exit
+code.
 
-What each command does is in `engine.commands`; nothing else imports this module.
+What each command does is in a module of `engine.commands`, which is loaded when it is called; nothing else imports
+this module.
 """
 
+import gc
+import importlib
 import os
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group
 
-from engine.commands import binds, config, demo, evidence, handover, init, keys, replay, send, serve, trace
 from engine.errors import EngineError
 from engine.places import check_places
 
+# Loading modules makes objects that stay: looking through them again and again is a fifth of a start.
+_SELDOM: Final = (50_000, 50, 50)
+
+
+class _Place(NamedTuple):
+    """Where a command is: a function, or a group of commands, of a module in `engine.commands`."""
+
+    module: str
+    name: str
+
+
+_COMMANDS: Final = {
+    "init": _Place("init", "init"),
+    "serve": _Place("serve", "serve"),
+    "demo": _Place("demo", "app"),
+    "keys": _Place("keys", "app"),
+    "applications": _Place("keys", "applications"),
+    "binds": _Place("binds", "binds"),
+    "send": _Place("send", "send"),
+    "trace": _Place("trace", "trace"),
+    "replay": _Place("replay", "replay"),
+    "evidence": _Place("evidence", "app"),
+    "handover": _Place("handover", "app"),
+    "config": _Place("config", "app"),
+}
+
+
+class _Commands(TyperGroup):
+    """The commands by name: the modules of all together take seconds to load, so each is loaded when it is wanted."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None if there is no such."""
+        place = _COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        found = getattr(importlib.import_module(f"engine.commands.{place.module}"), place.name)
+        if isinstance(found, typer.Typer):
+            group = get_group(found)
+            group.name = cmd_name
+            return group
+        single = typer.Typer(add_completion=False)
+        single.command(cmd_name)(found)
+        return get_command(single)
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Sceau: a self-hosted, SMPP-native messaging engine.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # its tracebacks print local variables
 )
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.add_typer(demo.app, name="demo")
-app.add_typer(keys.app, name="keys")
-app.add_typer(keys.applications, name="applications")
-app.command("binds")(binds.binds)
-app.command("send")(send.send)
-app.command("trace")(trace.trace)
-app.command("replay")(replay.replay)
-app.add_typer(evidence.app, name="evidence")
-app.add_typer(handover.app, name="handover")
-app.add_typer(config.app, name="config")
 
 
 def _print_version(wanted: bool) -> None:
@@ -50,6 +93,7 @@ def _options(
 
 def main() -> None:
     """Run a command; an error of ours is one line on standard error and exit code 2."""
+    gc.set_threshold(*_SELDOM)
     os.umask(0o077)  # databases, notes and exports are for their owner alone
     try:
         app()

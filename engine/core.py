@@ -330,7 +330,7 @@ async def open_core(
         clock,
         (
             Duty("takeover", 60.0, duties.take_over),
-            Duty("doubts", 0.5, duties.settle_doubts, urgent=True),
+            Duty("doubts", 0.5, duties.settle_doubts),
             Duty("waiting", 0.5, duties.wake_waiting),
             Duty("lives", 1.0, duties.end_lives),
             Duty("timers", 0.5, followers.timers_due),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,15 @@ settings.load_profile("sceau")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the real tests begin first: they wait for other processes, and nobody shall wait for the last one alone."""
     items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Collect as a server does once it has started: what was imported stays, and is a tenth of the tests' time to look
+    through again and again.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture

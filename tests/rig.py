@@ -201,6 +201,13 @@ class Rig:
         """Return the types of a subject's events in order."""
         return [row["type"] for row in await self.rows(EVENTS) if row["subject_id"] == subject_id]
 
+    async def ended(self, within_s: float) -> list[dict[str, Any]]:
+        """Wait until every message has ended; return their rows. Fails after `within_s` of virtual time."""
+        with trio.fail_after(within_s):
+            while any(row["final_at"] is None for row in await self.rows(MESSAGES)):
+                await trio.sleep(10)
+        return await self.rows(MESSAGES)
+
     async def settled(self, seconds: float = 1.0) -> None:
         """Let virtual time pass."""
         await trio.sleep(seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import runpy
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
@@ -127,6 +128,15 @@ def test_the_version_is_told() -> None:
     ran = RUNNER.invoke(app, ["--version"])
     assert ran.exit_code == 0
     assert ran.stdout.startswith("sceau 0.")
+
+
+def test_a_command_loads_what_it_needs_and_no_other_command() -> None:
+    code = "import sys, engine.cli; print(*[name for name in sys.modules if name.startswith('engine.commands')])"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == []
+    everything = RUNNER.invoke(app, ["--help"]).stdout
+    assert {"init", "serve", "demo", "keys", "evidence", "config"} <= set(everything.split())
+    assert "No such command 'sing'" in RUNNER.invoke(app, ["sing"]).stderr
 
 
 def test_the_reference_client_of_couriers_is_printed_and_works_without_sceau(folder: Path) -> None:

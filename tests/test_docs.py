@@ -179,8 +179,8 @@ def test_every_command_exists_with_its_options(page: Path) -> None:
     for program, rest in commands(page.read_text()):
         command: Any = typer.main.get_command(programs[program])
         words = rest.split()
-        while words and hasattr(command, "commands") and not words[0].startswith("-"):
-            known = command.commands.get(words[0])
+        while words and hasattr(command, "get_command") and not words[0].startswith("-"):
+            known = command.get_command(typer.Context(command), words[0])
             assert known is not None, f"{program} {rest}"
             command, words = known, words[1:]
         options = {option for parameter in command.params for option in parameter.opts}

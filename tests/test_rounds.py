@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-import pytest
 import trio
 from trio.testing import MockClock
 
@@ -90,12 +89,11 @@ async def test_what_cannot_be_told_of_one_duty_is_told_of_the_others(
     assert (told, failures) == (["first", "second"], ["first"])
 
 
-@pytest.mark.parametrize("urgent", [True, False])
 async def test_without_a_store_every_duty_says_so_once_a_round_and_the_rounds_go_on(
-    embedded: Store, autojump_clock: MockClock, urgent: bool
+    embedded: Store, autojump_clock: MockClock
 ) -> None:
     def down(_tx: Tx, _now: int) -> Done:
         raise StoreUnavailable("the database is gone")
 
-    duties = [Duty(name, 1.0, down, urgent=urgent) for name in ("one", "two")]
+    duties = [Duty(name, 1.0, down) for name in ("one", "two")]
     assert await rounds_of(embedded, 2.5, *duties) == {"one": ["StoreUnavailable"] * 3, "two": ["StoreUnavailable"] * 3}

@@ -14,7 +14,7 @@ from engine.clock import Clock, SystemClock
 from engine.errors import Conflict, StoreUnavailable
 from engine.settings import Settings, load
 from engine.store.connections import Database
-from engine.store.schema import current
+from engine.store.revision import is_up_to_date
 from engine.store.transaction import Tx
 from engine.store.writer import run_group
 
@@ -47,8 +47,7 @@ class Rows:
         """Open the database that the settings name; raises `Conflict` if its schema is not this version's."""
         settings = load(file)
         rows = cls(settings, Database.at(settings.store_url), SystemClock())
-        found, newest = rows._outage_told(lambda: current(rows.database))
-        if found != newest:
+        if not rows._outage_told(lambda: is_up_to_date(rows.database)):
             raise Conflict("the database's schema is not of this version: `sceau serve` brings it up to date")
         return rows
 

@@ -33,17 +33,16 @@ class Done:
 
 
 class Duty(NamedTuple):
-    """A named look at the rows, how often it is taken, and whether codes wait for it."""
+    """A named look at the rows, and how often it is taken."""
 
     name: str
     every_s: float
     look: Callable[[Tx, int], Done]
-    urgent: bool = False
 
 
 @dataclass(slots=True)
 class Rounds:
-    """The two loops of all duties of one process: of those for which codes wait, and of the others."""
+    """The one loop of all duties of a process."""
 
     store: Store
     clock: Clock
@@ -54,11 +53,15 @@ class Rounds:
 
     async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run every duty until cancelled."""
-        async with trio.open_nursery() as nursery:
-            for urgent in (True, False):
-                mine = [duty for duty in self.duties if duty.urgent is urgent]
-                nursery.start_soon(self._go_round, mine, name=f"duties {', '.join(duty.name for duty in mine)}")
-            task_status.started()
+        task_status.started()
+        next_at = dict.fromkeys(self.duties, -math.inf)
+        while next_at:
+            began = trio.current_time()
+            due = [duty for duty, at in next_at.items() if at <= began]
+            for duty, more in await self._tried(due):
+                # From the beginning of the round on, so that those of one interval stay together.
+                next_at[duty] = began if more else began + duty.every_s
+            await trio.sleep(max(0.0, min(next_at.values()) - trio.current_time()))
 
     async def look(self, duty: Duty) -> Done:
         """Take one look and tell what it changed; also how tests and commands run a duty by hand."""
@@ -68,22 +71,12 @@ class Rounds:
 
     async def _looked(self, duties: Sequence[Duty]) -> list[Done]:
         now = self.clock.now()
-        return await self.store.write(lambda tx: [duty.look(tx, now) for duty in duties], urgent=duties[0].urgent)
+        return await self.store.write(lambda tx: [duty.look(tx, now) for duty in duties])
 
     def _tell(self, duty: Duty, done: Done) -> None:
         self.passed[duty.name] = self.passed.get(duty.name, 0) + done.rows
         if done.rows or done.bells or done.queued or done.on_air:
             self.told(duty.name, done)
-
-    async def _go_round(self, duties: Sequence[Duty]) -> None:
-        next_at = dict.fromkeys(duties, -math.inf)
-        while next_at:
-            began = trio.current_time()
-            due = [duty for duty, at in next_at.items() if at <= began]
-            for duty, more in await self._tried(due):
-                # From the beginning of the round on, so that those of one interval stay together.
-                next_at[duty] = began if more else began + duty.every_s
-            await trio.sleep(max(0.0, min(next_at.values()) - trio.current_time()))
 
     async def _tried(self, duties: Sequence[Duty]) -> list[tuple[Duty, bool]]:
         """Take a look of each, together as far as none fails; return which of them have more to do."""

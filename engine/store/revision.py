@@ -1,7 +1,7 @@
 """Brings a database up to date at a start, and spares a server the schema tools when there is nothing to do.
 
-Alembic and what it needs are a tenth of a server's memory: they are imported only to migrate. Called by `serve` and
-`init`.
+Alembic and what it needs are a tenth of a server's memory: they are imported only to migrate. Called by `serve`,
+`init` and every command that reads rows.
 """
 
 from typing import Final
@@ -17,7 +17,7 @@ NEWEST: Final = "0007"  # the head of `migrations/versions`
 def bring_up_to_date(database: Database) -> None:
     """Migrate if need be; raises `StoreUnavailable` if the database is down, locked or not to be opened."""
     try:
-        if _revision(database) != NEWEST:
+        if not is_up_to_date(database):
             from engine.store.schema import migrate  # not at the top: see the module
 
             migrate(database)
@@ -26,6 +26,11 @@ def bring_up_to_date(database: Database) -> None:
         if not database.is_outage(cause):
             raise
         raise StoreUnavailable(f"the database cannot be opened ({type(cause).__name__})") from None
+
+
+def is_up_to_date(database: Database) -> bool:
+    """Tell whether a database has this version's schema."""
+    return _revision(database) == NEWEST
 
 
 def _revision(database: Database) -> str | None:
