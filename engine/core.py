@@ -76,7 +76,7 @@ from engine.transit.classes import overridden
 from engine.transit.pool import Pool, Surroundings, router_of
 from engine.transit.references import LiveReferences
 from engine.transit.routing import Router, elsewhere, only_through
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 
 PARTS_WAIT_US: Final = 15 * MINUTE
 PARTS_MOST: Final = 20_000

@@ -17,7 +17,7 @@ from engine.transit.claiming import InFlight
 from engine.transit.classes import Lane
 from engine.transit.intake import TakenIn
 from engine.transit.lines import Watch
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 
 _log = logger("transit")
 _duties = logger("duties")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from engine.smpp.pdu import Status
 from engine.store.doorway import Store
+from engine.transit import queue
 from engine.transit.claiming import InFlight
 from tests.intake_kit import MESSAGES, PARTS, IntakeKit, intake_kit
 
@@ -33,3 +34,33 @@ async def test_a_part_that_is_taken_up_again_is_told_of_as_it_leaves_then(store:
     [again] = await kit.claimed((await kit.rows(MESSAGES))[0])
     assert again == token
     assert await digest_of(kit, again) == kit.core.keyring.digest(b"Bonsoir")
+
+
+async def test_a_part_that_goes_again_alone_goes_alone_even_if_the_link_was_gone_before_it_was_written(
+    store: Store,
+) -> None:
+    """C1, promise 2: released before an octet left, it is claimed as it was, and its answer ends the message's wait."""
+    kit = await intake_kit(store)
+    first, second, third = await kit.sent(parts=3)
+    await kit.answer(first, "a1")
+    await kit.answer(second, status=Status.ESME_RTHROTTLED)
+    await kit.answer(third, "a3")
+    [again] = await kit.claimed(await kit.message(second))
+    released = [(again.message_id, [again.number])]
+    assert await store.write(lambda tx: queue.release(tx, released)) == {again.message_id}
+    row = await kit.message(second)
+    assert (row["state"], row["resend"], row["attempts"], row["reason"]) == ("queued", "2", 0, None)
+    assert await kit.claimed(row) == [again]
+    await kit.answer(again, "a2")
+    row = await kit.message(second)
+    assert (row["state"], row["unanswered"], row["resend"]) == ("accepted", 0, None)
+
+
+async def test_a_message_that_was_not_written_goes_again_whole(store: Store) -> None:
+    kit = await intake_kit(store)
+    tokens = await kit.sent(parts=2)
+    released = [(tokens[0].message_id, [token.number for token in tokens])]
+    await store.write(lambda tx: queue.release(tx, released))
+    row = await kit.message(tokens[0])
+    assert (row["state"], row["resend"], row["unanswered"]) == ("queued", None, 0)
+    assert await kit.claimed(row) == tokens

@@ -21,7 +21,8 @@ from engine.transit import queue
 from engine.transit.books import Books
 from engine.transit.classes import Lane
 from engine.transit.queue import NewMessage
-from engine.transit.settling import Raised, overdue
+from engine.transit.settling import overdue
+from engine.transit.tally import Raised
 from engine.watching import group_ended, moved, watch
 from tests.desk import Desk
 

@@ -12,17 +12,8 @@ from hypothesis import strategies as st
 from engine.smpp.pdu import Disposition, Status
 from engine.smpp.receipts import MessageState
 from engine.store.moves import MESSAGE
-from engine.transit.settling import (
-    SECOND,
-    PartFacts,
-    Retry,
-    Tally,
-    answered,
-    overdue,
-    received,
-    resolve_doubt,
-    unanswered,
-)
+from engine.transit.settling import SECOND, PartFacts, Retry, answered, overdue, received, resolve_doubt, unanswered
+from engine.transit.tally import Tally
 
 NOW = 1_000_000 * SECOND
 NO_WAY_OUT = Retry(lambda _tally: None, lambda _tally: None, lambda tally: f"{tally.route}=orange")

@@ -16,9 +16,10 @@ import pytest
 
 from engine.duties import messages
 from engine.smpp.pdu import Status
-from engine.transit import answers, intake, settling
+from engine.transit import answers, intake
 from engine.transit.capacity import Capacity
 from engine.transit.lines import Line
+from engine.transit.tally import Tally
 from engine.webhooks import claims
 from tests.simulation.__main__ import report
 from tests.simulation.plan import FAULTS, POINTS, draw
@@ -102,7 +103,7 @@ def forgets_the_unanswered(patch: pytest.MonkeyPatch) -> None:
 def sends_again_without_a_doubt(patch: pytest.MonkeyPatch) -> None:
     """A message whose answer is missing is sent again and nobody is told."""
 
-    def unanswered(tally: settling.Tally, _now: int, _classes: Any = None) -> None:
+    def unanswered(tally: Tally, _now: int, _classes: Any = None) -> None:
         if tally.state == "on_wire":
             tally.move("queued")
 

@@ -18,7 +18,7 @@ from engine.store.statements import Statement
 from engine.store.tables import Part, ReceiptRow, ReplyPart
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows.base import Json, Outcome, Send
 from workflows.wording import Templates
 

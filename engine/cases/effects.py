@@ -20,7 +20,7 @@ from engine.transit.books import Bells
 from engine.transit.classes import CATEGORIES, CLASSES
 from engine.transit.queue import NewMessage
 from engine.transit.routing import NoRoute, Router, elsewhere
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows.base import Arm, Audit, CancelSends, Disarm, Effect, Finish, Notify, Send
 from workflows.wording import Templates, template_path
 

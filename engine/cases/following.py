@@ -13,7 +13,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.outcomes import Wakes
 from engine.duties.rounds import Done
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows.base import Outcome
 
 _TIMERS_MOST: Final = 50

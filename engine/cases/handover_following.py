@@ -12,7 +12,7 @@ from engine.cases.deliveries import Deliveries
 from engine.cases.handover_logs import HandoverLogs
 from engine.cases.outcomes import ENGINE, Wakes
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows import handover
 from workflows.base import Outcome, Refused, Settled, TimerFired
 from workflows.handover import WORKFLOW, Facts

@@ -10,7 +10,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.leads import Leads
 from engine.cases.outcomes import Wakes
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows.base import Outcome, Settled, TimerFired
 from workflows.lead import WORKFLOW
 

@@ -10,7 +10,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.outcomes import Wakes
 from engine.cases.reverse import Reverses
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows.base import Outcome
 from workflows.reverse_otp import WORKFLOW
 

@@ -11,7 +11,7 @@ from engine.cases.casebook import CaseRow
 from engine.cases.outcomes import ENGINE, Wakes
 from engine.cases.signature_conducting import SignatureConductor
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows import signature
 from workflows.base import Outcome, Refused, Settled, TimerFired
 from workflows.signature import WORKFLOW

@@ -11,7 +11,7 @@ from engine.cases.conducting import Conductor, Held
 from engine.cases.outcomes import ENGINE, Wakes
 from engine.cases.profiles import Profiles
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from workflows import verify
 from workflows.base import Event, Outcome, Settled, Step, TimerFired
 from workflows.verify import WORKFLOW, Facts

@@ -26,7 +26,8 @@ from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
 from engine.transit.receipting import about, apply_receipts
 from engine.transit.reconciling import reconcile
-from engine.transit.settling import LONGEST_WAIT, Tally, overdue, resolve_doubt
+from engine.transit.settling import LONGEST_WAIT, overdue, resolve_doubt
+from engine.transit.tally import Tally
 
 _MOST: Final = 200
 # Longer than any response deadline: whatever is still on the wire then was committed while the database was failing.

@@ -18,7 +18,8 @@ from engine.transit import queue
 from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
 from engine.transit.receipting import KeyRow, put_keys
-from engine.transit.settling import Retry, Tally, answered, unanswered
+from engine.transit.settling import Retry, answered, unanswered
+from engine.transit.tally import Tally
 
 # The account does not know the sender: nothing more is sent as that sender through it (C6).
 SENDER_REFUSED: Final = frozenset({Status.ESME_RINVSRCADR, Status.ESME_RINVSRCTON, Status.ESME_RINVSRCNPI})
@@ -26,6 +27,8 @@ SENDER_REFUSED: Final = frozenset({Status.ESME_RINVSRCADR, Status.ESME_RINVSRCTO
 
 # What the account did not like was our way of asking, which it is not asked again: see `Quirks` (C7, G3).
 FORM_REFUSED: Final = frozenset({Status.ESME_RINVEXPIRY, Status.ESME_RINVOPTPARSTREAM, Status.ESME_ROPTPARNOTALLWD})
+_MAYBE_TAKEN: Final = frozenset({"in_doubt", "superseded"})  # states of parts
+_NEVER_TAKEN: Final = frozenset({"refused", "unsent", "on_wire"})
 _UNREADABLE: Final = frozenset({Status.ESME_RINVCMDLEN, Status.ESME_RINVCMDID})
 
 
@@ -94,14 +97,39 @@ def apply_answers(
             keys += [(key, *part) for key in submit_keys(answer.smsc_id, rules.id_style)]
     # A part that a receipt has settled already, or that this batch settled before an unknown commit, stays as it is.
     moved = queue.move_parts(tx, moves, now)
+    taken_before = _taken_before(tx, tallies, heard)
     retry = rules.retry
     for answer, meaning in heard:
         token = answer.token
         if (token.message_id, token.number, token.attempt) in moved:
             part_of_it = token.number, token.attempt
-            answered(tallies[token.message_id], part_of_it, meaning, answer.status, now, retry)
+            # Of a part that an earlier submit has brought there, the refusal of the second one is no news.
+            is_there = (token.message_id, token.number) in taken_before
+            means = Disposition.OK if is_there else meaning
+            answered(tallies[token.message_id], part_of_it, means, answer.status, now, retry)
     put_keys(tx, rules.name, keys, now)
     return [row[0] for row in keys]
+
+
+def _taken_before(
+    tx: Tx, tallies: Mapping[str, Tally], heard: Sequence[tuple[Answer, Disposition]]
+) -> set[tuple[str, int]]:
+    """Return the parts, of messages that were in doubt, of which an earlier submit was taken; note on the tallies of
+    which one may have been (failure catalogue, section 2: sent without a status is a maybe).
+    """
+    refused = {answer.token.message_id for answer, meaning in heard if meaning is not Disposition.OK}
+    refused |= {answer.token.message_id for answer, _ in heard if tallies[answer.token.message_id].reason == "partial"}
+    asked = [message_id for message_id in refused if tallies[message_id].doubts]
+    taken: set[tuple[str, int]] = set()
+    for message_id, number, attempt, state in queue.parts_of(tx, asked) if asked else ():
+        tally = tallies[message_id]
+        if attempt >= tally.attempts:
+            continue
+        if state in _MAYBE_TAKEN:
+            tally.doubtful = True
+        elif state not in _NEVER_TAKEN:
+            taken.add((message_id, number))
+    return taken
 
 
 def apply_silence(

@@ -11,7 +11,7 @@ from functools import partial
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.references import LiveReferences
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 
 Bells = list[tuple[str, str]]  # (application, endpoint) pairs that are owed a webhook
 

@@ -41,7 +41,7 @@ from engine.transit.receipting import (
 from engine.transit.reconciling import reconcile
 from engine.transit.redelivery import ReceivedPart
 from engine.transit.replying import Delivery, Joining, acknowledged, receive_all, set_aside
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 
 T = TypeVar("T")
 _A_TICK_S: Final = 0.001

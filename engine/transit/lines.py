@@ -83,6 +83,8 @@ class Line:
             link.drain(0.0)
             return
         self.link = link
+        if not link.tlvs_allowed:
+            self.quirks.no_tlvs = True  # texts of several parts are cut by user data headers (B10)
         self.session = self.clock.new_id("ses")
         self.watch.bound(self.name, True)
         self._open(simulated=simulated)
@@ -119,7 +121,10 @@ class Line:
     # What the sender and the intake ask.
 
     async def send(self, submits: Sequence[tuple[InFlight, SubmitSm]], deadline_s: float) -> bool:
-        """Write submits in one piece; False if the link was gone before any byte was handed to the socket."""
+        """Write submits in one piece; False if the link was gone before any byte was handed to the socket.
+
+        Raises `NotEncodable`, upon which none has left, if this session cannot carry one of them.
+        """
         if self.link is None:
             return False
         try:

@@ -15,7 +15,7 @@ from engine.store.moves import MESSAGE, PART
 from engine.store.statements import Dialect, Statement, column_kinds, insert, inserted, is_one_of, move, same_for_all
 from engine.store.tables import Message, Part
 from engine.store.transaction import Tx
-from engine.transit.settling import TALLY_COLUMNS, Tally, tally_of
+from engine.transit.tally import TALLY_COLUMNS, Tally, tally_of
 from engine.transit.telling import message_data
 
 _message: Any = Message.__table__  # type: ignore[attr-defined]
@@ -190,9 +190,13 @@ def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: i
     return record(tx, events, new_id, now)
 
 
-def release(tx: Tx, ids: Sequence[str], reason: str) -> set[str]:
-    """Return *on wire* messages of which no byte was handed to a socket to the queue, their parts to `unsent`."""
-    released = tx.move(_RELEASE, [(message_id, reason) for message_id in ids])
+def release(tx: Tx, claimed: Sequence[tuple[str, Sequence[int]]]) -> set[str]:
+    """Return *on wire* messages of which no byte was handed to a socket to the queue, their parts to `unsent`.
+
+    Each comes with the numbers of the parts that were claimed: if they were some of several, they alone go again.
+    """
+    rows = [(message_id, len(numbers), ",".join(map(str, numbers))) for message_id, numbers in claimed]
+    released: set[str] = tx.move(_RELEASE, rows)
     tx.batch(_UNSEND, [(message_id,) for message_id in released])
     return released
 
@@ -344,10 +348,10 @@ _RELEASE: Final = move(
     Message,
     expected=("on_wire",),
     to="queued",
-    given={"id": str, "reason": str},
+    given={"id": str, "claimed": int, "numbers": str},
     values=lambda columns, given: {
         "attempts": columns.attempts - 1,
-        "reason": given.c.reason,
+        "resend": case((given.c.claimed < columns.parts, given.c.numbers)),
         "unanswered": 0,
     },
 )

@@ -17,7 +17,8 @@ from engine.store.statements import Dialect, Statement, column_kinds, insert_new
 from engine.store.tables import Message, OrphanKey, Part, ReceiptKey, ReceiptRow
 from engine.store.transaction import Tx
 from engine.transit import queue
-from engine.transit.settling import OUTCOME_OF, PartFacts, Tally, received
+from engine.transit.settling import OUTCOME_OF, PartFacts, received
+from engine.transit.tally import Tally
 
 # An id older than this is another message's: SMSCs reuse ids after restarts and months.
 ID_LIFE_US: Final = 15 * 86_400 * 1_000_000

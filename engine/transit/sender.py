@@ -15,8 +15,10 @@ import trio
 
 from engine.clock import Clock
 from engine.errors import CommitUnknown, StoreUnavailable
-from engine.smpp.pdu import SubmitSm
+from engine.smpp.errors import NotEncodable
+from engine.smpp.pdu import SubmitSm, encode
 from engine.store.doorway import Store
+from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.backlog import Backlog, Bell, QueueKey
 from engine.transit.books import Bells, Books
@@ -262,7 +264,11 @@ class Sender:
 
     async def _send(self, submits: Sequence[Submit], lane: int, used: int) -> bool:
         session, line = self._sessions, self.line
-        written = line is not None and await line.send(submits, self.response_deadline_s(lane))
+        try:
+            written = line is not None and await line.send(submits, self.response_deadline_s(lane))
+        except NotEncodable:  # composed for a session that took other parameters, or by a mistake: no octet has left
+            self.capacity.answered(used)
+            return False
         if written:
             self.figures.written += used
             self.sent(submits, self.clock.now())
@@ -286,13 +292,24 @@ class Sender:
         self.room_bell.ring()
 
     async def _release(self, messages: Sequence[Sequence[Submit]], key: QueueKey) -> None:
-        ids = [submits[0][0].message_id for submits in messages]
+        """Return what was not written to the queue; a message that no session can be told of fails."""
+        claimed = [(submits[0][0].message_id, [token.number for token, _ in submits]) for submits in messages]
+        broken = [submits[0][0].message_id for submits in messages if not all(_is_encodable(pdu) for _, pdu in submits)]
+        now = self.clock.now()
+
+        def release(tx: Tx) -> Bells:
+            queue.release(tx, claimed)
+            tallies = queue.load(tx, broken)
+            for tally in tallies.values():
+                tally.finish("failed", now, NotEncodable.__name__)
+            return self.books.write(tx, list(tallies.values()), now) if tallies else []
+
         try:
-            await self.store.write(lambda tx: queue.release(tx, ids, "not_written"), urgent=key.lane == Lane.OTP)
+            self.told(await self.store.write(release, urgent=key.lane == Lane.OTP))
         except (StoreUnavailable, CommitUnknown):
             self.silent([token for submits in messages for token, _ in submits])
             return
-        self.figures.released += len(ids)
+        self.figures.released += len(claimed)
         self.backlog.add([key])
 
     async def _write_rest(self, bell: Bell, now: float) -> None:
@@ -319,3 +336,11 @@ class Sender:
             # Its first parts are out: the message cannot go back to the queue as a whole.
             self.silent([token for token, _ in batch])
         self.capacity.held = bool(self._rest)
+
+
+def _is_encodable(pdu: SubmitSm) -> bool:
+    try:
+        encode(pdu, 1)
+    except NotEncodable:
+        return False
+    return True

@@ -5,23 +5,15 @@ writes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from engine.smpp.pdu import Disposition, Status
 from engine.smpp.receipts import MessageState
 from engine.store.moves import MESSAGE
 from engine.transit.classes import CLASSES, MOST_SUBMITS, Classes, Lane
+from engine.transit.tally import Tally
 
 SECOND: Final = 1_000_000
-
-# What the row of a message holds, in the order in which `queue.LOAD` selects it.
-TALLY_COLUMNS: Final = (
-    "id", "application_id", "case_id", "category", "message_class", "lane", "route", "state", "recipient", "sender",
-    "reference", "parts", "open_parts", "unanswered", "attempts", "doubts", "throttles", "resend", "worst", "account",
-    "status", "reason", "number_unverified", "simulated", "sequence", "created_at", "due_at", "expires_at",
-    "accepted_at", "final_at",
-)  # fmt: skip
 
 # Which failure names a message of several parts: the later in this order.
 _WORSE: Final = {"delivered": 0, "expired": 1, "undelivered": 2, "rejected": 3}
@@ -44,83 +36,6 @@ _TEMPORARY_TRIES: Final = {Disposition.TMP: 5, Disposition.TMP_ONCE: 2}
 _ELSEWHERE: Final = "elsewhere"  # reason while parts are refused as by an account that may not carry the message
 
 
-class Raised(NamedTuple):
-    """An event that a tally's change owes to the application's feed."""
-
-    type: str
-    sequence: int
-    state: str
-    reason: str | None = None
-
-
-@dataclass(slots=True)
-class Tally:
-    """A message's row as loaded, changed in place; `was` is the state that the guarded write expects."""
-
-    id: str
-    application_id: str
-    case_id: str | None
-    category: str
-    message_class: str
-    lane: int
-    route: str
-    state: str
-    recipient: str
-    sender: str
-    reference: str | None
-    parts: int
-    open_parts: int
-    unanswered: int
-    attempts: int
-    doubts: int
-    throttles: int
-    resend: str | None
-    worst: str | None
-    account: str | None
-    status: int | None
-    reason: str | None
-    number_unverified: int
-    simulated: int
-    sequence: int
-    created_at: int
-    due_at: int | None
-    expires_at: int
-    accepted_at: int | None
-    final_at: int | None
-    was: str = ""
-    raised: list[Raised] = field(default_factory=list)
-    _before: tuple[Any, ...] = ()
-
-    def __post_init__(self) -> None:
-        self.was = self.state
-        self._before = self._rare
-
-    @property
-    def _rare(self) -> tuple[Any, ...]:
-        return (self.route, self.attempts, self.doubts, self.throttles, self.resend, self.due_at)
-
-    @property
-    def took_a_turn(self) -> bool:
-        """Tell whether more changed than an answer or a receipt changes: a retry, a doubt, another route."""
-        return self._rare != self._before
-
-    def move(self, to: str, event: str | None = None) -> None:
-        """Change the state as the table of moves allows; raise the event `message.<event>`."""
-        if to != self.state:
-            MESSAGE.check(self.state, to)
-            self.state = to
-        if event is not None:
-            self.sequence += 1
-            self.raised.append(Raised(f"message.{event}", self.sequence, to, self.reason))
-
-    def finish(self, state: str, now: int, reason: str | None = None) -> None:
-        """Move to a final state and raise its event."""
-        self.final_at = now
-        if reason is not None:
-            self.reason = reason
-        self.move(state, state)
-
-
 class Retry(NamedTuple):
     """What a route still offers: whether another account may carry the message, and after how many microseconds."""
 
@@ -133,8 +48,8 @@ def answered(tally: Tally, part: tuple[int, int], disposition: Disposition, stat
     """Apply one submit_sm_resp for `part` (number, attempt) to a message; return the part's new state.
 
     A throttled part goes back to the queue and costs no attempt; a temporary refusal waits with doubling pauses; a
-    refusal that another account might not share moves there; the rest is final. The late answer of an earlier attempt
-    changes its part alone.
+    refusal that another account might not share moves there; the rest is final, unless an earlier submit may have
+    arrived (`Tally.doubtful`). The late answer of an earlier attempt changes its part alone.
     """
     number, attempt = part
     if attempt == tally.attempts:
@@ -150,6 +65,18 @@ def answered(tally: Tally, part: tuple[int, int], disposition: Disposition, stat
     return "accepted" if disposition is Disposition.OK else "refused"
 
 
+def _give_up(tally: Tally, state: str, now: int, reason: str) -> None:
+    """End a message that is not sent again; one of which an earlier submit may have arrived stays in doubt, until it is
+    told of or its life ends.
+    """
+    if tally.doubtful and tally.state == "on_wire":
+        tally.due_at = None
+        tally.reason = None
+        tally.move("in_doubt")
+    else:
+        tally.finish(state, now, reason)
+
+
 def _awaits_answer(tally: Tally) -> bool:
     # A message queued for its second submit still learns from the late answer to the first.
     return tally.state in {"on_wire", "in_doubt"} or (tally.state in {"queued", "waiting"} and tally.doubts > 0)
@@ -161,7 +88,7 @@ def _settle_answers(tally: Tally, now: int, retry: Retry) -> None:
     if tally.resend:
         _part_again(tally, now, retry)
     elif tally.reason == "partial":
-        tally.finish("rejected", now)
+        _give_up(tally, "rejected", now, "partial")
     else:
         tally.accepted_at = tally.accepted_at or now
         tally.due_at = None
@@ -186,7 +113,7 @@ def _part_again(tally: Tally, now: int, retry: Retry) -> None:
         tally.reason = None
         _wait(tally, now, SECOND << (tally.attempts - 1))
     else:
-        tally.finish("rejected", now, "partial")
+        _give_up(tally, "rejected", now, "partial")
 
 
 def _whole_elsewhere(tally: Tally, now: int, retry: Retry) -> None:
@@ -195,7 +122,7 @@ def _whole_elsewhere(tally: Tally, now: int, retry: Retry) -> None:
     other = retry.without(tally) if all_refused else None
     tally.resend = None
     if other is None:
-        tally.finish("rejected", now, "partial")
+        _give_up(tally, "rejected", now, "partial")
     else:
         tally.reason = None
         tally.route = other
@@ -217,7 +144,7 @@ def _without(resend: str | None, number: int) -> str | None:
 
 def _requeue(tally: Tally, now: int) -> None:
     if tally.expires_at <= now:
-        tally.finish("expired", now, "expired_before_send")
+        _give_up(tally, "expired", now, "expired_before_send")
     else:
         tally.move("queued")
 
@@ -234,7 +161,7 @@ def _wait(tally: Tally, now: int, pause: int) -> None:
     tally.due_at = now + pause
     if tally.due_at >= tally.expires_at:
         tally.due_at = None
-        tally.finish("expired", now, "expired_before_send")
+        _give_up(tally, "expired", now, "expired_before_send")
     else:
         tally.move("waiting")
 
@@ -262,7 +189,7 @@ def _refused(tally: Tally, disposition: Disposition, now: int, retry: Retry) -> 
         tally.route = other
         _requeue(tally, now)
         return
-    tally.finish("rejected", now, "refused")
+    _give_up(tally, "rejected", now, "refused")
 
 
 def _one_part_refused(tally: Tally, number: int, disposition: Disposition, now: int, retry: Retry) -> None:
@@ -391,8 +318,3 @@ def overdue(tally: Tally, now: int) -> None:
             return
         tally.final_at = now
         tally.move("unknown", "unknown")
-
-
-def tally_of(row: tuple[Any, ...]) -> Tally:
-    """Return the tally of a row selected in the order of `TALLY_COLUMNS`."""
-    return Tally(*row)

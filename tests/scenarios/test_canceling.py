@@ -13,7 +13,7 @@ from engine.cases.outcomes import Wakes
 from engine.smpp.pdu import CancelSm, CancelSmResp, Status
 from engine.store.connections import Database
 from engine.store.transaction import Tx
-from engine.transit.settling import Tally
+from engine.transit.tally import Tally
 from smppsim.faults import Drop
 from smppsim.pdulog import OUT
 from tests.rig import MESSAGES, PARTS, PHONE, Rig, bind_settings, followers_of, rig

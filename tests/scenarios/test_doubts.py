@@ -7,9 +7,10 @@ from collections import Counter
 import pytest
 import trio
 
+from engine.smpp.pdu import Status
 from engine.store.connections import Database
 from smppsim.outcomes import Outcome
-from tests.rig import MESSAGES, PHONE, accounts, bind_settings, rig, simulator
+from tests.rig import MESSAGES, PHONE, accounts, bind_settings, check_invariants, rig, simulator
 from tests.scenarios.wire import Autojump, submits
 
 # category → how long a receipt may still resolve it, and whether it goes out once more
@@ -95,6 +96,50 @@ async def test_a_verifications_code_is_the_same_in_both_submits(database: Databa
         [row] = await pair.rows(MESSAGES)
         assert (row["attempts"], row["doubts"]) == (2, 1)
         assert (await pair.events_of(started.body["id"])).count("verification.sent") == 1
+
+
+async def test_a_refusal_of_the_second_submit_leaves_the_first_in_doubt(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """B15, B27: sent without an answer is a maybe, whatever becomes of the second: the code stays good."""
+    operator = simulator(others=("spare",))
+    async with rig(database, sim=operator, bound=2, **accounts("sceau", "spare")) as pair:
+        operator.behave("sceau", response="never", receipts="never")
+        operator.behave("spare", answers=[{"status": "RINVMSGLEN"}])
+        started = await pair.verify()
+        await pair.settled(20)
+        [row] = await pair.rows(MESSAGES)
+        assert (row["state"], row["attempts"], row["doubts"], row["due_at"]) == ("in_doubt", 2, 1, None)
+        assert len(submits(operator)) == 2
+        code = operator.handset(PHONE).code
+        assert code is not None
+        assert (await pair.check(started.body["id"], code)).code == "approved"
+        await pair.until(row["id"], "unknown")
+        assert len(submits(operator)) == 2
+        await check_invariants(pair, stopped=False)
+
+
+@pytest.mark.parametrize("status", [Status.ESME_RTHROTTLED, Status.ESME_RSYSERR, Status.ESME_RINVDSTADR])
+async def test_a_refusal_of_the_second_submit_is_no_news_once_the_first_was_delivered(
+    database: Database, autojump_clock: Autojump, status: int
+) -> None:
+    """B15, D10: the late answer and the receipt of the first came while the second was on the wire."""
+    operator = simulator(others=("spare",))
+    async with rig(database, sim=operator, bound=2, **accounts("sceau", "spare")) as pair:
+        operator.behave(response="hold")
+        one = await pair.send("Le code 123456", category="otp", ttl_s=600)
+        await operator.until(lambda: len(operator.held) == 2)
+        first, second = operator.held
+        operator.release(first)
+        await pair.settled(2)
+        assert await pair.state(one) == "on_wire"
+        operator.release(second, status=status)
+        await pair.settled(20)
+        row = await pair.message(one)
+        assert (row["state"], row["reason"], row["doubts"]) == ("delivered", None, 1)
+        assert (await pair.events_of(one))[-2:] == ["message.accepted", "message.delivered"]
+        assert len(submits(operator)) == 2
+        await check_invariants(pair, stopped=False)
 
 
 async def test_a_receipt_within_the_hold_spares_the_second_submit(database: Database, autojump_clock: Autojump) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
 
 from engine.store.connections import Database
-from tests.rig import EVENTS, PARTS, PHONE, RECEIPTS, rig
+from engine.store.moves import MESSAGE
+from engine.transit.claiming import Wording
+from smppsim.behaviour import Link
+from tests.rig import EVENTS, PARTS, PHONE, RECEIPTS, bind_settings, rig, simulator
+from tests.scenarios.wire import Autojump, binds, submits
 
 
 async def test_a_notice_travels_and_comes_back_delivered(
@@ -58,3 +63,37 @@ async def test_a_long_message_arrives_whole(database: Database, autojump_clock: 
         [inbox] = await pair.sim.handset(PHONE).wait()
         assert inbox.text == text.strip()
         assert (await pair.message(message_id))["parts"] == 3
+
+
+@pytest.mark.parametrize("concatenation", ["sar", "payload"])
+async def test_a_peer_without_optional_parameters_gets_long_texts_in_user_data_headers(
+    database: Database, autojump_clock: Autojump, concatenation: str
+) -> None:
+    """B10: bind_resp names no version, so 3.3: what the account's contract says of its TLVs cannot be."""
+    operator = simulator(link=Link(interface_version=None))
+    text = ("Une phrase assez longue, répétée. " * 12).strip()
+    async with rig(
+        database, sim=operator, account={"binds": {"main": bind_settings()}, "concatenation": concatenation}
+    ) as pair:
+        one = await pair.send(text)
+        await pair.until(one, "delivered", within_s=30)
+        assert {(seen.pdu.esm_class & 0x40, seen.pdu.tlvs) for seen in submits(operator)} == {(0x40, ())}
+        [inbox] = operator.handset(PHONE).messages
+        assert inbox.text == text
+
+
+async def test_what_no_session_can_carry_fails_and_what_was_claimed_with_it_goes(
+    database: Database, autojump_clock: Autojump, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B10: a mistake of ours in one message costs neither the link nor the others; nothing of it left."""
+    other = "+33612345699"
+    async with rig(database, bound=0) as pair:
+        ids = [await pair.send(f"Bonjour {number}", to) for number, to in enumerate((PHONE, other, PHONE))]
+        composed = Wording.destination
+        too_long = b"9" * 40
+        monkeypatch.setattr(Wording, "destination", lambda self, to: too_long if to == other else composed(self, to))
+        states = [await pair.until(one, *MESSAGE.final, within_s=30) for one in ids]
+        assert states == ["delivered", "failed", "delivered"]
+        assert (await pair.message(ids[1]))["reason"] == "NotEncodable"
+        assert len(submits(pair.sim)) == 2
+        assert len(binds(pair.sim)) == 1
