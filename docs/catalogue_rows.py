@@ -128,7 +128,9 @@ ROWS: Final[Mapping[str, Row]] = {
     "E14": Row("a character that GSM 7-bit lacks", "UCS-2 for the whole message; the preview shows it first"),
     "E15": Row("`@`, backtick, § and their neighbours", "every character of the table survives both ways"),
     "E16": Row("too many parts", "422 with the count; nothing is sent"),
-    "E17": Row("one part of several refused", "the message fails as a whole, or that part goes again"),
+    "E17": Row(
+        "one part of several refused", "for a while: it goes again; for good: the rest stays here, the message fails"
+    ),
     "E18": Row("parts spread over binds", "one bind, one after the other; codes pass between"),
     "E19": Row("two live long messages with one reference", "references of a pair are counted, never reused live"),
     "E20": Row("STOP in any case, accent or script", "recognised as a whole text"),

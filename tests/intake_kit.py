@@ -21,7 +21,8 @@ from engine.transit import queue
 from engine.transit.answers import Answer
 from engine.transit.claiming import Claim, InFlight
 from engine.transit.classes import CATEGORIES, CLASSES
-from engine.transit.intake import Arrival, Batch, Desk, TakenIn, take_in
+from engine.transit.inbox import Arrival, Batch
+from engine.transit.intake import Desk, TakenIn, take_in
 from engine.transit.queue import NewMessage
 from engine.transit.reading import Reader
 from tests.databases import hurry

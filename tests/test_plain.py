@@ -18,7 +18,8 @@ from engine.store.doorway import Store
 from engine.store.transaction import GuardLost, Tx
 from engine.transit import plain, queue
 from engine.transit.answers import Answer
-from engine.transit.intake import Batch, TakenIn, take_in
+from engine.transit.inbox import Batch
+from engine.transit.intake import TakenIn, take_in
 from tests.databases import fresh_sqlite
 from tests.intake_kit import EVENTS, MESSAGES, PARTS, RECEIPTS, IntakeKit, intake_kit, receipt
 

@@ -14,7 +14,7 @@ from engine.smpp.events import Delivered
 from engine.smpp.pdu import DataSm, DeliverSm, Tag, Tlv, encode
 from engine.smpp.receipts import IdStyle
 from engine.smpp.text import Alphabet
-from engine.transit.intake import Arrival
+from engine.transit.inbox import Arrival
 from engine.transit.reading import Reader
 from tests.intake_kit import mo, receipt
 

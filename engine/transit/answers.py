@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 from engine.smpp.pdu import Disposition, Status, disposition
 from engine.smpp.receipts import IdStyle, submit_keys
 from engine.store.moves import PART
-from engine.store.statements import move
+from engine.store.statements import Kind, Move, move
 from engine.store.tables import Part
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
 from engine.transit.receipting import KeyRow, put_keys
-from engine.transit.settling import Retry, answered, unanswered
+from engine.transit.settling import Retry, answered, unanswered, unsent
 from engine.transit.tally import Tally
 
 # The account does not know the sender: nothing more is sent as that sender through it (C6).
@@ -132,6 +132,18 @@ def _taken_before(
     return taken
 
 
+def apply_unsent(
+    tx: Tx, tallies: Mapping[str, Tally], tokens: Sequence[InFlight], rules: AccountRules, now: int
+) -> None:
+    """Take back the parts that were marked *on wire* and never written, since a sibling was refused for good (E17)."""
+    moved = tx.move(_UNSEND_PARTS, [(token.message_id, token.number, token.attempt) for token in tokens])
+    retry = rules.retry
+    for token in tokens:
+        tally = tallies.get(token.message_id)
+        if tally is not None and (token.message_id, token.number, token.attempt) in moved:
+            unsent(tally, (token.number, token.attempt), now, retry)
+
+
 def apply_silence(
     tx: Tx, tallies: Mapping[str, Tally], tokens: Sequence[InFlight], now: int, classes: Classes = CLASSES
 ) -> int:
@@ -173,11 +185,10 @@ def refused_senders(tallies: Mapping[str, Tally], answers: Sequence[Answer]) -> 
     )
 
 
-_DOUBT_PARTS: Final = move(
-    PART,
-    Part,
-    expected=("on_wire",),
-    to="in_doubt",
-    given={"message_id": str, "number": int, "attempt": int},
-    matched_on=("message_id", "number", "attempt"),
-)
+def _parts_to(state: str) -> Move:
+    key: dict[str, Kind] = {"message_id": str, "number": int, "attempt": int}
+    return move(PART, Part, expected=("on_wire",), to=state, given=key, matched_on=tuple(key))
+
+
+_DOUBT_PARTS: Final = _parts_to("in_doubt")
+_UNSEND_PARTS: Final = _parts_to("unsent")

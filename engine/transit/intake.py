@@ -1,16 +1,14 @@
 """What comes in on one bind becomes rows, batch by batch: answers, silence, receipts, replies; only then it is
 acknowledged.
 
-`Inbox` is filled by the bind without ever blocking it; `Intake.run` drains it, commits, and sends the responses. A
-batch that raises is taken apart so that the one bad PDU is parked; a failed commit is answered with ESME_RX_T_APPN,
-to be sent again.
+`Intake.run` drains the bind's inbox, commits, and sends the responses. A batch that raises is taken apart so that the
+one bad PDU is parked; a failed commit is answered with ESME_RX_T_APPN, to be sent again.
 """
 
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import Final, NamedTuple, TypeVar
 
 import trio
@@ -18,15 +16,22 @@ import trio
 from engine.clock import Clock
 from engine.errors import CommitUnknown, StoreUnavailable
 from engine.events import record
-from engine.smpp.pdu import DataSm, DeliverSm, Status
+from engine.smpp.pdu import Status
 from engine.store.doorway import Store
 from engine.store.transaction import Tx
 from engine.transit import queue
-from engine.transit.answers import AccountRules, Answer, apply_answers, apply_silence, put_second_ids, refused_senders
-from engine.transit.backlog import Backlog, Bell, QueueKey
+from engine.transit.answers import (
+    AccountRules,
+    apply_answers,
+    apply_silence,
+    apply_unsent,
+    put_second_ids,
+    refused_senders,
+)
+from engine.transit.backlog import Backlog, QueueKey
 from engine.transit.books import Bells, Books
-from engine.transit.claiming import InFlight
 from engine.transit.classes import CLASSES, Classes
+from engine.transit.inbox import Arrival, Batch, Inbox
 from engine.transit.parking import park
 from engine.transit.plain import settle, sort_out
 from engine.transit.receipting import (
@@ -39,48 +44,16 @@ from engine.transit.receipting import (
     quarantine,
 )
 from engine.transit.reconciling import reconcile
-from engine.transit.redelivery import ReceivedPart
 from engine.transit.replying import Delivery, Joining, acknowledged, receive_all, set_aside
 from engine.transit.tally import Tally
 
 T = TypeVar("T")
 _A_TICK_S: Final = 0.001
 
-BATCH: Final = 200
-REPLIES: Final = 64  # one costs several times what a receipt does, and a code behind them waits for all
 GATHER_UNDER: Final = 50
 GATHER_S: Final = 0.001
 _RETRY_S: Final = 0.25
 _ABANDON_S: Final = 8.0  # an unacknowledged deliver_sm is answered 0x64 well before the peer's own timer ends
-
-
-class Arrival(NamedTuple):
-    """A deliver_sm or data_sm that waits for its response: what it is, and how to answer it."""
-
-    sequence: int
-    command_id: int
-    session: str
-    receipt: ReceivedReceipt | None
-    part: ReceivedPart | None
-    raw: bytes
-    row_id: str
-    at: float
-    pdu: DeliverSm | DataSm | None = None  # of a part
-
-
-@dataclass(slots=True)
-class Batch:
-    """What one transaction takes in."""
-
-    answers: list[Answer] = field(default_factory=list)
-    silent: list[InFlight] = field(default_factory=list)
-    arrivals: list[Arrival] = field(default_factory=list)
-    acknowledged: list[str] = field(default_factory=list)  # digests of replies whose responses were written
-    second_ids: list[tuple[InFlight, str]] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        counted = len(self.answers) + len(self.silent) + len(self.arrivals)
-        return counted + len(self.acknowledged) + len(self.second_ids)
 
 
 class TakenIn(NamedTuple):
@@ -108,80 +81,6 @@ class Desk:
     classes: Classes = field(default_factory=lambda: CLASSES)
 
 
-class Inbox:
-    """Bounded memory between a bind and its intake."""
-
-    def __init__(self, most_arrivals: int = 2_000) -> None:
-        self._batch = Batch()
-        self._most = most_arrivals
-        self.bell = Bell()
-        self.arrived = trio.Event()
-
-    def answer(self, answer: Answer) -> None:
-        """Note an answer."""
-        self._batch.answers.append(answer)
-        self.bell.ring()
-
-    def silence(self, tokens: Sequence[InFlight]) -> None:
-        """Note submits that got no answer."""
-        self._batch.silent.extend(tokens)
-        self.bell.ring()
-
-    def arrive(self, arrival: Arrival) -> bool:
-        """Note a deliver_sm; False if too many wait already: then answer it 0x64 at once."""
-        if len(self._batch.arrivals) >= self._most:
-            return False
-        self._batch.arrivals.append(arrival)
-        self.arrived.set()
-        self.bell.ring()
-        return True
-
-    @property
-    def oldest(self) -> Arrival | None:
-        """The arrival that has waited longest, if any waits."""
-        return self._batch.arrivals[0] if self._batch.arrivals else None
-
-    def tired(self, since: float) -> list[Arrival]:
-        """Take out the arrivals that wait since before an instant: the SMSC is asked to send them again."""
-        waiting = self._batch.arrivals
-        tired = [arrival for arrival in waiting if arrival.at <= since]
-        self._batch.arrivals = waiting[len(tired) :]
-        return tired
-
-    def acknowledged(self, digests: Sequence[str]) -> None:
-        """Note responses to replies that were written: an equal reply from now on is a new one."""
-        if digests:
-            self._batch.acknowledged.extend(digests)
-            self.bell.ring()
-
-    def second_id(self, token: InFlight, smsc_id: str) -> None:
-        """Note another id that the SMSC gave for an answered submit: receipts may carry either (B16)."""
-        self._batch.second_ids.append((token, smsc_id))
-        self.bell.ring()
-
-    def take(self) -> Batch:
-        """Return up to `BATCH` entries of each kind, of replies `REPLIES`; rings again for the rest."""
-        whole = self._batch
-        taken, rest = Batch(), Batch()
-        for name in Batch.__slots__:
-            entries = getattr(whole, name)
-            most = _most(entries) if name == "arrivals" else BATCH
-            setattr(taken, name, entries[:most])
-            setattr(rest, name, entries[most:])
-        self._batch = rest
-        if len(self._batch):
-            self.bell.ring()
-        return taken
-
-    def __len__(self) -> int:
-        return len(self._batch)
-
-
-def _most(arrivals: Sequence[Arrival]) -> int:
-    replies = (place for place, one in enumerate(arrivals[:BATCH]) if one.part is not None)
-    return next(islice(replies, REPLIES, None), BATCH)
-
-
 # Store functions.
 
 
@@ -201,9 +100,11 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
         answers, receipts, known = plain.answers, plain.receipts, [key for key, _ in plain.keys]
         applied, delivered = len(plain.told), plain.delivered
         bells = record(tx, settle(tx, plain, rules.name, now), desk.books.new_id, now)
-    tallies = queue.load(tx, [*(answer.token.message_id for answer in answers), *(t.message_id for t in batch.silent)])
+    tokens = [*(answer.token for answer in answers), *batch.silent, *batch.unsent]
+    tallies = queue.load(tx, [token.message_id for token in tokens])
     acknowledged(tx, rules.name, batch.acknowledged, now)
     known += apply_answers(tx, tallies, answers, rules, now)
+    apply_unsent(tx, tallies, batch.unsent, rules, now)
     known += put_second_ids(tx, batch.second_ids, rules, now)
     doubted = apply_silence(tx, tallies, batch.silent, now, desk.classes)
     early = awaiting(tx, rules.name, known)
@@ -362,6 +263,8 @@ class Intake:
                 await self.settle(Batch(answers=[answer]))
             for token in batch.silent:
                 await self.settle(Batch(silent=[token]))
+            for token in batch.unsent:
+                await self.settle(Batch(unsent=[token]))
             for arrival in self._not_refused(batch.arrivals):
                 await self.settle(Batch(arrivals=[arrival]))
             for second in batch.second_ids:

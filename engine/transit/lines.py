@@ -28,13 +28,14 @@ from engine.transit.answers import FORM_REFUSED, Answer, meaning_of
 from engine.transit.capacity import Capacity
 from engine.transit.claiming import InFlight, Quirks
 from engine.transit.health import Health, LineFigures
-from engine.transit.intake import Inbox
+from engine.transit.inbox import Inbox
 from engine.transit.reading import Reader
 from engine.transit.sender import Sender
 
 SIMULATOR: Final = b"SMPPSIM"
 CANCEL: Final = "cancel_sm"  # the token of a cancel_sm: whatever becomes of it, only its slot is of interest
 _QUEUES_FULL_TO_CUT: Final = 3
+_FOR_GOOD: Final = frozenset({Disposition.PERM, Disposition.CFG, Disposition.DST})
 _SESSION_FAULT_GRACE_S: Final = 5.0
 _CANCEL_DEADLINE_S: Final = 30.0
 
@@ -218,6 +219,8 @@ class Line:
             self.watch.flagged(self.name, "late_answer")
         if meaning is not Disposition.OK:
             self._refused(event, meaning, nacked=nacked)
+            if meaning in _FOR_GOOD:
+                self.inbox.unsent(self.sender.forgo(token.message_id))  # one part refused: the rest is of no use (E17)
         if status not in FORM_REFUSED and self.health.answered(self.account, meaning):
             self.watch.alarm(self.name, "breaker_open", self.account)
         congestion = tlv_int(event.tlvs, Tag.CONGESTION_STATE) if event.tlvs else None

@@ -29,7 +29,8 @@ from engine.transit.capacity import Capacity
 from engine.transit.claiming import InFlight, Quirks, Silenced, Wording
 from engine.transit.classes import Classes, Lane
 from engine.transit.health import Health
-from engine.transit.intake import Desk, Inbox, Intake, TakenIn
+from engine.transit.inbox import Inbox
+from engine.transit.intake import Desk, Intake, TakenIn
 from engine.transit.lines import Line, Watch
 from engine.transit.pacing import UNLIMITED, Pace
 from engine.transit.queue import Claimable

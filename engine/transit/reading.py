@@ -14,7 +14,7 @@ from engine.smpp.events import Delivered
 from engine.smpp.pdu import DataSm, DeliverSm, Tag, decode, tlv
 from engine.smpp.receipts import IdStyle, read_receipt, receipt_keys
 from engine.smpp.text import Alphabet, concat_of, join, read_part
-from engine.transit.intake import Arrival
+from engine.transit.inbox import Arrival
 from engine.transit.receipting import ReceivedReceipt
 from engine.transit.redelivery import ReceivedPart
 from engine.transit.replying import JoinedReply

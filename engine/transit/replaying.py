@@ -13,7 +13,8 @@ from engine.smpp.events import Delivered
 from engine.smpp.pdu import DataSm, DeliverSm, decode
 from engine.store.doorway import Store
 from engine.store.transaction import Tx
-from engine.transit.intake import Arrival, Batch, Desk, TakenIn, take_in
+from engine.transit.inbox import Arrival, Batch
+from engine.transit.intake import Desk, TakenIn, take_in
 from engine.transit.parking import ParkedDelivery, parked, replayed
 from engine.transit.reading import Reader
 from engine.transit.redelivery import NO_SESSION

@@ -123,6 +123,15 @@ class Sender:
         self._note_end()
         return rest
 
+    def forgo(self, message_id: str) -> list[InFlight]:
+        """Drop the parts of a message that have not been written; return their tokens."""
+        dropped = [token for token, _ in self._rest if token.message_id == message_id]
+        if dropped:
+            self._rest = deque(submit for submit in self._rest if submit[0].message_id != message_id)
+            self.capacity.held = bool(self._rest)
+            self.ring()
+        return dropped
+
     def ring(self) -> None:
         """Wake the loops: a slot came free, or the health of an account changed."""
         self.room_bell.ring()

@@ -210,6 +210,16 @@ def _one_part_refused(tally: Tally, number: int, disposition: Disposition, now: 
     _settle_answers(tally, now, retry)
 
 
+def unsent(tally: Tally, part: tuple[int, int], now: int, retry: Retry) -> None:
+    """Take a part back that was never written, since a sibling of it was refused for good: it has arrived nowhere."""
+    number, attempt = part
+    if attempt == tally.attempts:
+        tally.unanswered = max(0, tally.unanswered - 1)
+        if tally.reason != "partial":
+            tally.resend = _with(tally.resend, number)  # it goes with whatever is sent again, here or elsewhere
+        _settle_answers(tally, now, retry)
+
+
 def unanswered(tally: Tally, now: int, classes: Classes = CLASSES) -> None:
     """Apply a submit_sm that got no answer: the message is in doubt, and its class says until when."""
     if tally.state == "on_wire":

@@ -9,7 +9,7 @@ import trio
 
 from engine.smpp.pdu import DeliverSm
 from engine.store.connections import Database
-from engine.transit.intake import Arrival, Inbox
+from engine.transit.inbox import Arrival, Inbox
 from smppsim.faults import Mute
 from tests.amounts import amounts
 from tests.rig import MESSAGES, PHONE, RECEIPTS, bind_settings, rig, simulator

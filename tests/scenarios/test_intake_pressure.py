@@ -14,7 +14,8 @@ from engine.store.connections import Database
 from engine.store.statements import Statement
 from engine.store.tables import Parked
 from engine.store.transaction import Tx
-from engine.transit.intake import Arrival, Inbox, Intake
+from engine.transit.inbox import Arrival, Inbox
+from engine.transit.intake import Intake
 from engine.transit.lines import Line, Watch
 from engine.transit.replaying import replay
 from smppsim.faults import Drop

@@ -9,6 +9,7 @@ import trio
 
 from engine.smpp.pdu import Status, SubmitSmResp, Tag, encode
 from engine.store.connections import Database
+from engine.store.moves import MESSAGE
 from smppsim.faults import Raw, Throttle
 from tests.rig import MESSAGES, PARTS, Rig, accounts, bind_settings, rig, simulator
 from tests.scenarios.wire import Autojump, busiest, submits, texts
@@ -391,3 +392,25 @@ async def test_a_part_that_stays_refused_ends_the_message_as_partial(
         row = await pair.message(one)
         assert row["reason"] == "partial"
         assert len(submits(pair.sim)) <= 3 + 5
+
+
+@pytest.mark.parametrize(("status", "others"), [("RINVMSGLEN", False), ("RINVDSTADR", True)])
+async def test_the_parts_that_had_no_room_yet_stay_here_once_one_is_refused_for_good(
+    database: Database, autojump_clock: Autojump, status: str, others: bool
+) -> None:
+    """E17: the rest of a text of which a part is missing is of no use to its reader; elsewhere it goes as a whole."""
+    operator = simulator(others=("spare",) if others else ())
+    names = ("sceau", "spare") if others else ("sceau",)
+    one_slot = {"binds": {"main": bind_settings(window=1)}}
+    async with rig(database, sim=operator, bound=len(names), **accounts(*names, sceau=one_slot)) as pair:
+        operator.behave("sceau", answers=[{"status": status}])
+        one = await pair.send(LONG.strip())
+        another = await pair.send("Bonjour", "+33612345699", category="otp")
+        await pair.until(one, "delivered" if others else "rejected", within_s=60)
+        assert len([seen for seen in submits(operator) if seen.pdu.esm_class & 0x40]) == (1 + 3 if others else 1)
+        row = await pair.message(one)
+        assert (row["unanswered"], row["reason"], row["resend"]) == (0, None if others else "partial", None)
+        parts = [row for row in await pair.rows(PARTS) if (row["message_id"], row["attempt"]) == (one, 1)]
+        assert [row["state"] for row in parts] == ["refused", "unsent", "unsent"]
+        await pair.until(another, *MESSAGE.final)
+        assert not pair.core.pool.status()[0].outstanding
