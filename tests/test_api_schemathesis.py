@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from engine.store.connections import Database
+from tests.amounts import amounts
 from tests.servers import RunningServer, running_server
 
 CHECKS = [
@@ -32,7 +32,6 @@ CHECKS = [
     response_schema_conformance,
     allow_header_conformance,
 ]
-EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "4"))
 
 pytestmark = pytest.mark.real
 
@@ -54,8 +53,11 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     postgres.give_back(url)
 
 
+@pytest.mark.parametrize("examples", amounts(4, 150))  # of each operation: a quarter of a minute, and ten minutes
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
-def test_no_generated_request_gets_an_undocumented_answer(server: RunningServer, mode: GenerationMode) -> None:
+def test_no_generated_request_gets_an_undocumented_answer(
+    server: RunningServer, mode: GenerationMode, examples: int
+) -> None:
     headers = {"Authorization": f"Bearer {server.alice}"}
     schema = schemathesis.openapi.from_url(f"{server.api}/openapi.json")
     called = 0
@@ -66,7 +68,7 @@ def test_no_generated_request_gets_an_undocumented_answer(server: RunningServer,
             continue  # nothing that could be wrong
 
         @settings(
-            max_examples=EXAMPLES,
+            max_examples=examples,
             deadline=None,
             database=None,
             phases=[Phase.generate],
