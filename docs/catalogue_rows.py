@@ -80,7 +80,11 @@ ROWS: Final[Mapping[str, Row]] = {
     "B29": Row("the SMSC's address changes", "resolved anew at each connect, every address tried"),
     "B30": Row("TLS certificate wrong or expired", "never bound, an alarm, no fall back to plain text"),
     "C1": Row("many throttled answers at once", "one cut of the rate in a round trip; order is kept, codes first"),
-    "C2": Row("ESME_RMSGQFUL", "that destination waits; several full ones cut the account's rate"),
+    "C2": Row(
+        "ESME_RMSGQFUL",
+        "that message waits, 2 s to 64 s, longer each time; others are sent, those to its number too; "
+        "three numbers in a round trip cut the account's rate",
+    ),
     "C3": Row("throttling uses up the attempts", "it costs none; only the message's life ends it"),
     "C4": Row("a throttled code outlives its life", "expired, never submitted after it"),
     "C5": Row("bursts of temporary errors", "bounded, growing pauses; a breaker moves work elsewhere"),

@@ -51,6 +51,7 @@ class InFlight(NamedTuple):
     lane: int
     created_at: int
     plain: PlainMessage | None = None
+    recipient: str = ""  # tells destinations apart (C2); the duties, which send nothing, leave it out
 
 
 class NotRenderable(Exception):
@@ -224,7 +225,7 @@ class Claim:
             )  # fmt: skip
         submits = [
             (
-                InFlight(row.id, number, attempt, self.lane, row.created_at, plain),
+                InFlight(row.id, number, attempt, self.lane, row.created_at, plain, row.recipient),
                 SubmitSm(
                     service_type=wording.service_type,
                     source_addr_ton=sender.ton,

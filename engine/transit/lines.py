@@ -72,7 +72,7 @@ class Line:
     session: str = ""
     ended: dict[str, int] = field(default_factory=dict)  # sessions of this process, by their end in µs
     figures: LineFigures | None = None
-    _full: list[float] = field(default_factory=list)
+    _full: dict[str, float] = field(default_factory=dict)  # destinations, with the instant of their last such answer
 
     # What the bind reports.
 
@@ -235,8 +235,11 @@ class Line:
         elif event.status in FORM_REFUSED:
             self._learn(event.status)
         elif event.status == Status.ESME_RMSGQFUL:
-            # Full for one destination; for several within a round trip it is the account that is full (C2).
-            self._full = [at for at in self._full if now - at <= max(self._round_trip, 0.1)] + [now]
+            # Full for one destination; for several within a round trip it is the account that is full (C2). The parts
+            # of a message, and messages to the same number, are of one destination.
+            since = now - max(self._round_trip, 0.1)
+            self._full = {to: at for to, at in self._full.items() if at >= since}
+            self._full[event.token.recipient] = now
             if len(self._full) >= _QUEUES_FULL_TO_CUT and self.capacity.pace.throttled(now, self._round_trip):
                 self.watch.flagged(self.name, "queues_full")
         elif meaning is Disposition.THR:

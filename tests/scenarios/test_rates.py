@@ -138,6 +138,25 @@ async def test_throttling_slows_the_account_which_recovers_within_ten_seconds_of
         )
 
 
+async def test_one_full_destination_does_not_slow_its_account_whatever_goes_there(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    """C2: the parts of a long message, and messages to one number, are full queues of one destination."""
+    async with rig(sqlite_database, account=account(rate=1_000)) as pair:
+        pair.sim.behave(answers=[{"status": "RMSGQFUL"}])
+        await pair.send(LONG)
+        await pair.send_many(["Bonjour"] * 4)
+        await pair.settled(0.2)
+        assert len(submits(pair.sim)) == 3 + 4
+        assert pair.core.pool.status()[0].rate == 1_000
+        # Two numbers are not several: the pauses of the messages end in the same round trip, too.
+        await pair.send_many(["Bonjour"] * 4, to="+33612345601")
+        await pair.settled(90)
+        assert pair.core.metrics.protocol_errors.labels("sim", "b1", "queues_full")._value.get() == 0
+        pair.sim.behave(answers=[{"status": "ROK"}])
+        await all_delivered(pair)
+
+
 @pytest.mark.parametrize("seconds", amounts(5, 60))
 async def test_slow_answers_among_quick_ones_do_not_stop_the_window(
     sqlite_database: Database, autojump_clock: Autojump, seconds: int, figure: Figure
