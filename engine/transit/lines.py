@@ -77,7 +77,7 @@ class Line:
     # What the bind reports.
 
     def bound(self, link: Link) -> None:
-        """A session is bound: start sending on it, unless a simulator stands where an operator should."""
+        """A session is bound: send and take in on it, unless a simulator stands where an operator should."""
         simulated = link.bound is not None and link.bound.system_id == SIMULATOR
         if simulated and self.production:
             self.watch.alarm(self.name, "simulator_in_production", "")
@@ -98,7 +98,8 @@ class Line:
             if type(event) is Answered:
                 freed += self._answered(event)
             elif type(event) is Delivered:
-                if not self.inbox.arrive(self.reader.read(event, self.session)):
+                # No link: a simulator was refused (`bound`). What it delivers is nobody's; unanswered it stays its own.
+                if self.link is not None and not self.inbox.arrive(self.reader.read(event, self.session)):
                     refusals.append((event.sequence, event.command_id, Status.ESME_RX_T_APPN))
             elif type(event) is Unanswered:
                 freed += 1
