@@ -148,7 +148,7 @@ WORDS: Final[Mapping[str, str]] = {
     "senders.application": "id of the application that may use it, or `*`",
     "senders.lane": "lane on which it is used, or `*`",
     "senders.stop_address": "where STOP may be sent to; marketing texts to France say so, and STOP there counts",
-    "senders.address": "`+` and digits, 3 to 8 digits, or a name of at most 11 GSM characters",
+    "senders.address": "`+` and digits, 3 to 8 digits, or a name of at most 11 GSM characters, none Greek",
     "senders.accounts": "the accounts that carry it: a list of names, or a table for each",
     "senders.accounts.address": "its form on this account, if another",
     "senders.accounts.ton": "instead of the usual",

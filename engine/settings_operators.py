@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, FilePath, IPvAnyAddress, SecretStr, StringConstraints, field_validator, model_validator
 
 from engine.settings_tree import (
+    PRINTABLE,
     ByName,
     Country,
     LaneName,
@@ -85,7 +86,7 @@ class Bind(NamedPart):
     mode: Mode = "TRX"
     system_id: SystemId
     password: SecretStr
-    system_type: Annotated[str, StringConstraints(max_length=12)] | None = None  # None: the account's
+    system_type: Annotated[str, StringConstraints(max_length=12), PRINTABLE] | None = None  # None: the account's
     tls: Tls | None = None
     insecure: bool = False
     local_address: IPvAnyAddress | None = None  # from which address of ours, where the operator's list wants one
@@ -166,8 +167,8 @@ class Account(NamedPart):
     rate_per: Literal["account", "bind"] = "account"
     interface_version: InterfaceVersion = "3.4"
     assumed_version: InterfaceVersion = "3.3"  # of a peer whose bind_resp does not say (row B10)
-    system_type: Annotated[str, StringConstraints(max_length=12)] = ""
-    service_type: Annotated[str, StringConstraints(max_length=5)] = ""
+    system_type: Annotated[str, StringConstraints(max_length=12), PRINTABLE] = ""
+    service_type: Annotated[str, StringConstraints(max_length=5), PRINTABLE] = ""
     default_region: Country | None = None
     default_alphabet: AlphabetName = "gsm7"
     concatenation: ConcatenationName = "udh16"

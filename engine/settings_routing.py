@@ -20,9 +20,10 @@ _LONGEST_ALPHANUMERIC: Final = 11
 _SHORT: Final = re.compile(r"[0-9]{3,8}")
 _LONG: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _FRENCH_MOBILE: Final = re.compile(r"\+33[67][0-9]{8}")
-# GSM 03.38 without its control codes and its extension: what an alphanumeric TP-OA can show on every handset.
+# GSM 03.38 without its control codes and its extension: what an alphanumeric TP-OA can show on every handset. Without
+# its Greek capitals too: source_addr goes out in Latin-1, which has none, and no account says how else it reads them.
 _ALPHANUMERIC: Final = frozenset(
-    "@£$¥èéùìòÇØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "@£$¥èéùìòÇØøÅå_ÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 
@@ -49,7 +50,7 @@ def address_kind(address: str) -> AddressKind:
     if len(address) > _LONGEST_ALPHANUMERIC:
         raise ValueError(f"an alphanumeric sender has at most {_LONGEST_ALPHANUMERIC} characters")
     if not _ALPHANUMERIC.issuperset(address) or address != address.strip():
-        raise ValueError("an alphanumeric sender has GSM characters only, and no space at its ends")
+        raise ValueError("an alphanumeric sender has GSM characters only, none of them Greek, and no space at its ends")
     return "alphanumeric"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import GenericAlias
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, SecretStr, StringConstraints
 from pydantic_core import CoreSchema, core_schema
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$", max_length=32)]
@@ -26,6 +26,16 @@ ANY: Final = "*"
 _GUESSED: Final = frozenset(
     {"password", "passwd", "secret", "changeme", "default", "admin", "test", "1234", "12345678"}
 )
+
+
+def _printable_ascii(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("should be of printable ASCII characters")
+    return text
+
+
+PRINTABLE: Final = AfterValidator(_printable_ascii)
+"""Marks a text that becomes a C-octet string of a PDU (SMPP 3.4 section 3.1)."""
 
 
 class Part(BaseModel):

@@ -21,6 +21,7 @@ from engine.settings_tree import is_loopback
 from engine.settings_warnings import start_warnings
 from engine.smpp.pdu import Disposition
 from engine.transit.binding import connector, session_options
+from engine.transit.pool import router_of
 from workflows.lead_model import Dormancy, Model
 
 CANARY = "hunter2hunter2"
@@ -197,6 +198,11 @@ class TestRefusals:
             ("[routes.all]\naccounts = ['orange']\nnetworks = ['20801']", "routes.all.networks.0"),
             ("[senders.x]\naddress = 'Sceau'\naccounts = ['sfr']", "senders.x names the account 'sfr'"),
             ("[senders.x]\naddress = 'Sceau'\naccounts = []", "at least one account"),
+            ("[senders.x]\naddress = 'ΔELTA'\naccounts = ['orange']", "senders.x.address: an alphanumeric sender has"),
+            (
+                "[senders.x]\naddress = 'DELTA'\n[senders.x.accounts.orange]\naddress = 'ΔELTA'",
+                "sceau.toml: senders.x.accounts.orange.address: an alphanumeric sender has",
+            ),
             ("[numbers.x]\naddress = 'Sceau'\napplication = 'a'\naccounts = ['orange']", "nobody can write"),
             ("[numbers.x]\naddress = '38012'\napplication = 'a'\naccounts = []", "on which its replies arrive"),
             ("[classes.nonsense]\nlife_s = 60", "no such message class"),
@@ -237,6 +243,23 @@ class TestRefusals:
     def test_a_password_that_smpp_cannot_carry_is_refused_without_being_shown(self, file: Path, password: str) -> None:
         said = refusal(file, {"SCEAU_ACCOUNTS__ORANGE__BINDS__MAIN__PASSWORD": password})
         assert "PASSWORD: must" in said
+
+    @pytest.mark.parametrize(
+        ("setting", "text"),
+        [("SERVICE_TYPE", "é"), ("SERVICE_TYPE", "A\0B"), ("SYSTEM_TYPE", "Δ"), ("BINDS__MAIN__SYSTEM_TYPE", "a\nb")],
+    )
+    def test_a_type_that_smpp_cannot_carry_is_refused(self, file: Path, setting: str, text: str) -> None:
+        name = f"SCEAU_ACCOUNTS__ORANGE__{setting}"
+        assert f"{name}: should be of printable ASCII characters" in refusal(file, {name: text})
+        assert load(file, {name: "WAP 1"})
+
+    def test_every_sender_that_the_settings_take_can_be_written(self) -> None:
+        for character in filter(str.isprintable, map(chr, range(0x500))):
+            try:
+                read = settings(senders={"x": {"address": f"A{character}A", "accounts": ["orange"]}})
+            except ValueError:
+                continue
+            assert router_of(read).form("orange", "x")
 
     def test_a_missing_file_is_named(self, tmp_path: Path) -> None:
         assert "there is no settings file" in refusal(tmp_path / "none.toml")
@@ -314,10 +337,10 @@ class TestAddresses:
     @pytest.mark.parametrize(
         "address",
         ["", "TwelveLetter", "`tick`", "naïve", "[brackets]", "€uro", " lead", "12", "0612345678", "33612345678",
-         "+0612345678", "+1234567890123456", "!!!", "٣٨٠١٢", "a\nb"],
+         "+0612345678", "+1234567890123456", "!!!", "٣٨٠١٢", "a\nb", "ΔELTA", "Σ1"],
     )  # fmt: skip
     def test_an_impossible_sender_is_refused(self, address: str) -> None:
-        """F1: more than 11 characters or characters that GSM does not have."""
+        """F1: more than 11 characters or characters that GSM or the wire does not have."""
         with pytest.raises(ValueError, match=r"sender has|write a long number"):
             address_kind(address)
 
