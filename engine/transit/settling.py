@@ -151,7 +151,7 @@ def _requeue(tally: Tally, now: int) -> None:
 
 def _back(tally: Tally, now: int) -> None:
     if tally.status == Status.ESME_RMSGQFUL:
-        # Full for this destination: it waits alone, and the others go on (C2).
+        # Full for this destination: the message waits, and the others go on (C2).
         _wait(tally, now, SECOND << min(tally.throttles, _LONGEST_FULL))
     else:
         _requeue(tally, now)
