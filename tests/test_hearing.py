@@ -28,7 +28,7 @@ from engine.store.statements import Statement
 from engine.store.transaction import Tx
 from engine.transit.replying import Delivery, JoinedReply, receive_all
 from tests.intake_kit import APP, OURS, IntakeKit, intake_kit, mo
-from workflows.reverse_codes import UNKNOWN_BY_NUMBER, UNKNOWN_BY_SENDER
+from workflows.reverse_codes import PIECES_MOST, UNKNOWN_BY_NUMBER, UNKNOWN_BY_SENDER
 
 ANNA, BORIS, CLAIRE = SENDERS = ("+33612345671", "+33612345672", "+33612345673")
 OTHER = "38124"
@@ -54,6 +54,10 @@ _ID = re.compile(r"\b(rpl|mo|aud|evt|msg|con|cns)_[0-9a-f]{32}")
 _SEALED = re.compile(r"\bk[0-9a-f]{8}\.[\w-]{16}\.[\w-]+")
 
 
+def _letters(number: int) -> str:
+    return "".join("ABCDEFGHJK"[int(digit)] for digit in f"{number:04}")
+
+
 class _UndoneError(Exception):
     """Rolls a transaction back, with what was seen in it."""
 
@@ -76,6 +80,9 @@ class Storm:
             "wrong": f"AAAA-{number:04}",
             "two": f"{code} {self.codes[0]}",
             "other": f"{code} 482913",
+            "letters": f"AAAA-{_letters(number)}",
+            "many": " ".join(f"A{number:02}B{other:04}" for other in range(25)),
+            "prose": f"{_letters(number)}ABCD bonsoir a vous",
         }.get(kind, kind)
 
     def ends_in(self, texts: Sequence[tuple[str, int, str, str]], cuts: Sequence[int]) -> list[str]:
@@ -148,6 +155,9 @@ TEXTS = st.lists(
                 "right",
                 "wrong",
                 "wrong",
+                "letters",
+                "many",
+                "prose",
                 "two",
                 "other",
                 "bonjour",
@@ -169,8 +179,14 @@ GUESSING = [("wrong", number, sender, OURS) for number, sender in enumerate([ANN
 RIGHT = [("right", number, sender, OURS) for number in (0, 1, 2) for sender in SENDERS]
 
 
+GUESSES = [
+    (kind, number, sender, OURS) for number, kind in enumerate(["many", "letters", "prose"]) for sender in SENDERS
+]
+
+
 @given(texts=TEXTS, cuts=st.lists(st.integers(1, 24), min_size=1, max_size=4))
 @example(texts=[*GUESSING, *RIGHT], cuts=[24])
+@example(texts=[*GUESSES, *RIGHT], cuts=[24])
 @example(texts=[*RIGHT, *GUESSING, ("STOP", 0, ANNA, OURS), ("right", 3, ANNA, OURS)], cuts=[24])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_batch_decides_as_one_by_one_does(
@@ -194,6 +210,25 @@ def test_in_one_batch_a_code_counts_once_and_a_guesser_is_out_at_his_sixth(storm
     ]  # fmt: skip
     assert sum("'reverse.approved'" in row for row in rows) == 1
     assert sum("'reverse.code_repeated'" in row for row in rows) == 1
+
+
+@pytest.mark.parametrize(("kind", "texts", "heard"), [
+    ("letters", 4, True), ("letters", 5, False), ("many", 1, False), ("prose", 30, True), ("prose", 50, False),
+])  # fmt: skip
+def test_whatever_was_tried_counts_and_prose_counts_little(storm: Storm, kind: str, texts: int, heard: bool) -> None:
+    """S14: letters alone are guesses, each code in one SMS is one; who writes sentences goes on being heard."""
+    written = [(kind, number, ANNA, OTHER) for number in range(texts)]
+    rows = storm.ends_in([*written, ("right", 0, ANNA, OURS)], [texts + 1])
+    assert set(_choices(rows)) == {"no_open_case", "reverse_code_equal" if heard else "too_many_unknown_codes"}
+
+
+@pytest.mark.parametrize(("kind", "tried"), [("many", PIECES_MOST), ("letters", 1), ("prose", 2)])
+def test_all_that_an_sms_tried_counts_at_the_number(storm: Storm, kind: str, tried: int) -> None:
+    rows = storm.ends_in([(kind, 0, ANNA, OTHER)], [1])
+    counts = [
+        int(found[1]) for row in rows if row.startswith("allowance") and (found := re.search(r'"count": ?(\d+)', row))
+    ]
+    assert tried in counts
 
 
 def test_an_equal_pdu_in_the_same_batch_is_one_delivery(storm: Storm) -> None:

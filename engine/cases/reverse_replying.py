@@ -4,7 +4,7 @@ Store functions in the transaction that stores the replies, one statement each f
 code does to its case is the workflow's. Each reply is decided as if those before it had long been settled.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -18,7 +18,7 @@ from engine.events import NewEvent
 from engine.phones import mask
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
-from workflows.reverse_codes import Unknown, may_guess, pieces
+from workflows.reverse_codes import ATTEMPT, Unknown, may_guess, pieces
 from workflows.reverse_otp import CODE_LENGTH, WORKFLOW, Heard
 
 _EVERYBODY: Final = "*"
@@ -42,10 +42,12 @@ NOBODYS: Final = Taken(None)
 
 
 class _Read(NamedTuple):
-    """A reply with what may be codes in it, and the counts of guesses by its sender and at its number."""
+    """A reply with what may be codes in it and what each weighs, and where guesses by its sender and at its number are
+    counted.
+    """
 
     sent: Sent
-    codes: Collection[str]
+    codes: Mapping[str, int]
     sender: Budget
     number: Budget
 
@@ -84,7 +86,7 @@ class ReverseReplies:
         return taken
 
     def unknown(self, tx: Tx, sent: Sent, now: int) -> None:
-        """Count a reply that nobody claimed, if it reads like a code which nobody waits for (S14)."""
+        """Count what a reply that nobody claimed tried: codes which nobody waits for (S14)."""
         [read] = self._read([sent])
         if read.codes:
             guesses = _Guesses(tx, now, {read.sender, read.number})
@@ -137,10 +139,10 @@ class _Guesses:
         return self._counts.get(budget) or Unknown(self.now)
 
     def count(self, one: _Read) -> None:
-        """Count a reply, if anything in it reads like a code."""
-        if any(_reads_like_a_code(code) for code in one.codes):
-            for budget in (one.sender, one.number):
-                self._counts[budget] = self.of(budget).more()
+        """Count what a reply tried: whatever is not counted could be guessed without end."""
+        if one.codes:
+            for budget, more in ((one.sender, sum(one.codes.values())), (one.number, len(one.codes))):
+                self._counts[budget] = self.of(budget).more(more)
                 self._counted.add(budget)
 
     def write(self) -> None:
@@ -151,9 +153,9 @@ class _Guesses:
         )
 
 
-def _codes(text: str) -> set[str]:
-    return {code for piece in pieces(text) if (code := normalise(piece, "crockford", CODE_LENGTH)) is not None}
-
-
-def _reads_like_a_code(code: str) -> bool:
-    return not code.isalpha() and not code.isdecimal()
+def _codes(text: str) -> dict[str, int]:
+    weights: dict[str, int] = {}
+    for piece in pieces(text):
+        if (code := normalise(piece.text, "crockford", CODE_LENGTH)) is not None:
+            weights.setdefault(code, ATTEMPT if piece.attempt else 1)  # attempts come first
+    return weights
