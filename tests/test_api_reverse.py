@@ -20,7 +20,8 @@ from engine.transit.replying import JoinedReply
 from tests.api_client import ALICE, BOB, Api, open_api
 
 PATH = "/v1/reverse-verifications"
-ANNA, OURS, THEIRS = "+33612345671", "+33757000001", "+33757000002"
+ANNA, BORIS, OURS, THEIRS = "+33612345671", "+33612345672", "+33757000001", "+33757000002"
+ASKED = ("id", "state", "number", "claimed", "confirm", "language", "reference", "created_at", "expires_at")
 BIND = {"host": "127.0.0.1", "port": 2775, "system_id": "sceau", "password": "unused-here"}
 SETTINGS: dict[str, Any] = {
     "accounts": {"sim": {"kind": "simulator", "binds": {"main": BIND}}},
@@ -57,6 +58,10 @@ async def result(api: Api, case: dict[str, Any], **query: Any) -> Any:
     return await api.alice.get(f"{PATH}/{case['id']}", headers=headers, params=query)
 
 
+async def timeline(api: Api, case: dict[str, Any], secret: str) -> Any:
+    return await api.alice.get(f"{PATH}/{case['id']}/timeline", headers={"Reverse-Secret": secret})
+
+
 async def test_a_start_has_all_that_an_application_shows(store: Store) -> None:
     async with opened(store) as api:
         case = await start(api, language="en", reference="login-7")
@@ -81,10 +86,34 @@ async def test_the_result_is_for_whoever_has_the_secret(store: Store) -> None:
         assert ANNA not in without.text
         other = await api.bob.get(f"{PATH}/{case['id']}", headers={"Reverse-Secret": case["secret"]})
         assert other.status_code == 404
-        told = (await api.alice.get(f"{PATH}/{case['id']}/timeline")).json()["data"]
+        told = (await timeline(api, case, case["secret"])).json()["data"]
         assert [one["what"] for one in told if one["what"].startswith("reverse.")] == [
             "reverse.started", "reverse.approved",
         ]  # fmt: skip
+
+
+async def test_whatever_came_of_it_nothing_but_that_it_ended_is_told_without_the_secret(store: Store) -> None:
+    """Issue 5: the result is for the secret alone; with a claimed number, "approved" is the result."""
+    async with opened(store) as api:
+        cases = [await start(api, claimed=ANNA) for _ in range(4)]
+        confirmed = await start(api, claimed=ANNA, confirm=True)
+        approved, refused, canceled, _ = cases
+        for code, phone in ((approved["code"], ANNA), (refused["code"], BORIS), (confirmed["code"], ANNA)):
+            await comes(api, code, phone)
+        await comes(api, approved["code"], BORIS)  # which is audited
+        await api.alice.post(f"{PATH}/{canceled['id']}/cancel")
+        listed = await api.alice.get(PATH)
+        states = {one["id"]: one["state"] for one in listed.json()["data"]}
+        assert [states[one["id"]] for one in cases] == ["ended", "pending", "ended", "pending"]
+        assert states[confirmed["id"]] == "pending"
+        shown = {frozenset(one) for one in listed.json()["data"]}
+        assert shown == {frozenset(ASKED)}
+        for case in (*cases, confirmed):
+            for secret in ("", "guessed", cases[-1]["secret"] if case is not cases[-1] else ""):
+                told = (await timeline(api, case, secret)).json()["data"]
+                assert [one["what"] for one in told] == ["case.created", "reverse.started"]
+        told = (await timeline(api, approved, approved["secret"])).json()["data"]
+        assert {"reverse.approved", "audit"} < {one["what"] for one in told}
 
 
 async def test_a_repeated_start_gives_neither_code_nor_secret_again(store: Store) -> None:

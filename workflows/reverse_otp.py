@@ -166,7 +166,7 @@ def is_over(case: ReverseCase) -> bool:
 
 
 def view(case: ReverseCase, now: int) -> dict[str, Json]:
-    """Return what may be shown of it without its secret; the sender's number is not among it."""
+    """Return what is shown of it to who has its secret or acts on it; the sender's number is not among it."""
     state = State.EXPIRED if case.state not in _FINAL and now >= case.expires_at else case.state
     return {
         "id": case.id,
@@ -182,6 +182,16 @@ def view(case: ReverseCase, now: int) -> dict[str, Json]:
         "received_at": case.received_at,
         "final_at": case.final_at,
     }
+
+
+def view_without_secret(case: ReverseCase, now: int) -> dict[str, Json]:
+    """Return what tells no result: whether it is pending or has ended, and not when, since a code ends it early."""
+    shown = view(case, now)
+    ended = shown["state"] not in (State.PENDING, State.RECEIVED)
+    return {name: shown[name] for name in _ASKED} | {"state": "ended" if ended else "pending"}
+
+
+_ASKED: Final = ("id", "number", "claimed", "confirm", "language", "reference", "created_at", "expires_at")
 
 
 def _refuse_over(case: ReverseCase, now: int) -> Refused | Moved | None:

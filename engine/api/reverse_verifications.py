@@ -32,6 +32,7 @@ _ONE: Final = _PATH + "/{reverse_id}"
 _CREATED: Final = 201
 _OF_THE_BODY: Final = frozenset({"content-length"})
 _OVER: Final = ("already_approved", "refused", "expired", "canceled", "failed")
+SecretHeader = Annotated[str, Header(max_length=64)]
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=NO_NUL)]
 
 
@@ -57,19 +58,30 @@ class ConfirmBody(Body):
     agreed: bool = True
 
 
-class ReverseShown(OpenShown):
-    """A reverse verification, without the sender's number."""
+class ReverseAsked(OpenShown):
+    """What a reverse verification was started with."""
 
     id: str
-    state: Literal["pending", "received", "approved", "refused", "expired", "canceled", "failed"]
     number: str
     claimed: str | None
     confirm: bool
     language: str
     reference: str | None
-    assurance: Literal["mo_unauthenticated", "mo_trusted"] | None
     created_at: Instant
     expires_at: Instant
+
+
+class ReverseListed(ReverseAsked):
+    """A reverse verification, without its result."""
+
+    state: Literal["pending", "ended"]
+
+
+class ReverseShown(ReverseAsked):
+    """A reverse verification, without the sender's number."""
+
+    state: Literal["pending", "received", "approved", "refused", "expired", "canceled", "failed"]
+    assurance: Literal["mo_unauthenticated", "mo_trusted"] | None
     received_at: Instant | None
     final_at: Instant | None
 
@@ -87,9 +99,9 @@ class ReverseStarted(ReverseShown):
 
 
 class ReversePage(Shown):
-    """Reverse verifications, newest first, without their senders."""
+    """Reverse verifications, newest first, without their results."""
 
-    data: list[ReverseShown]
+    data: list[ReverseListed]
     next_cursor: str | None
 
 
@@ -127,7 +139,7 @@ async def start_reverse_verification(call: Calling, body: StartBody) -> Response
 
 @routes.get(_PATH, needs=(Scope.VERIFY_READ,), shows=ReversePage)
 async def list_reverse_verifications(call: Calling, limit: paging.Limit = 50, cursor: paging.Cursor = None) -> Response:
-    """List the application's reverse verifications, newest first; senders are shown to their secrets alone."""
+    """List the application's reverse verifications, newest first: pending or ended, results need their secrets."""
     return await reading.listed(call, call.context.reverses.list_page, limit, cursor)
 
 
@@ -135,7 +147,7 @@ async def list_reverse_verifications(call: Calling, limit: paging.Limit = 50, cu
 async def read_reverse_verification(
     call: Calling,
     reverse_id: str,
-    reverse_secret: Annotated[str, Header(max_length=64)] = "",
+    reverse_secret: SecretHeader = "",
     wait: Annotated[int, Query(ge=0, le=60)] = 0,
 ) -> Response:
     """Read the result with the secret in `Reverse-Secret`; `wait` holds the answer back until something happened."""
@@ -151,9 +163,9 @@ async def read_reverse_verification(
 
 
 @routes.get(f"{_ONE}/timeline", needs=(Scope.VERIFY_READ,), shows=reading.Timeline)
-async def read_reverse_timeline(call: Calling, reverse_id: str) -> Response:
-    """Read everything that happened, each with its time."""
-    return await reading.timeline(call, call.context.reverses.timeline, reverse_id)
+async def read_reverse_timeline(call: Calling, reverse_id: str, reverse_secret: SecretHeader = "") -> Response:
+    """Read everything that happened, each with its time; without the secret in `Reverse-Secret`, its start alone."""
+    return await reading.timeline(call, partial(call.context.reverses.timeline, secret=reverse_secret), reverse_id)
 
 
 @routes.post(

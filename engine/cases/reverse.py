@@ -5,7 +5,7 @@ number is sealed, and leaves by `read` alone, to whoever has the secret that `st
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, NamedTuple
@@ -31,6 +31,7 @@ from workflows.wording import language_of, template_path
 
 __all__ = ["LIFE_LEAST_S", "LIFE_MOST_S", "Held", "OurNumber", "Page", "Reverses", "StartReverse"]
 
+_STARTED: Final = "reverse.started"
 _SECRET_OCTETS: Final = 24
 _TOKEN_OCTETS: Final = 18
 _SECRET_MEMBERS: Final = frozenset({"code", "text", "sms", "secret", "page"})
@@ -161,15 +162,20 @@ class Reverses:
         return Outcome("read", self._view(held, now) | {"from": sender})
 
     def list_page(self, tx: Tx, application_id: str, before: str | None, limit: int) -> list[dict[str, Any]]:
-        """Return an application's, newest first, older than `before`; senders are not among what is shown."""
+        """Return an application's, newest first, older than `before`, without their results."""
         now = self.clock.now()
         rows = casebook.page(tx, application_id, WORKFLOW, before, limit)
-        return [self._view(self.hold(row), now) for row in rows]
+        return [public(reverse_otp.view_without_secret(self.hold(row).case, now)) for row in rows]
 
-    def timeline(self, tx: Tx, application_id: str, case_id: str) -> list[dict[str, Any]] | None:
-        """Return all that happened, in order of time; None for a foreign or unknown id."""
+    def timeline(self, tx: Tx, application_id: str, case_id: str, secret: str) -> list[dict[str, Any]] | None:
+        """Return all that happened, in order of time, or without the right secret what cannot tell the result: that it
+        was started. None for a foreign or unknown id.
+        """
         row = casebook.case_of(tx, application_id, case_id, workflow=WORKFLOW, lock=False)
-        return None if row is None else timeline.of_case(tx, row)
+        if row is None:
+            return None
+        happened = timeline.of_case(tx, row)
+        return happened if self._knows(tx, case_id, secret) else [one for one in happened if _tells_no_result(one)]
 
     def page(self, tx: Tx, token: str, now: int) -> Page | None:
         """Return what a page with this token shows; None for an unknown one."""
@@ -290,3 +296,7 @@ class Reverses:
         assert decided.answer is not None
         refused = decided.answer.is_refusal
         return wakes.outcome(decided.answer.code, {"reverse_id": held.row.id} if refused else self._view(held, now))
+
+
+def _tells_no_result(entry: Mapping[str, Any]) -> bool:
+    return entry["what"] in ("case.created", _STARTED) or entry.get("event") == _STARTED
