@@ -1,4 +1,6 @@
-"""The commands of docs/signing.md, run in a shell as they stand there, against a server and a simulated operator."""
+"""The commands of docs/signing.md, and of reverse verifications in docs/integrate.md, run in a shell as they stand
+there, against a server and a simulated operator.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from engine.commands.stage import Stage, perform
+from engine.commands.stage import Stage, expect, perform
 from tests.test_docs import FOLDER, blocks
 
 pytestmark = [
@@ -41,7 +43,18 @@ class Shell:
         return json.loads(ran.stdout) if ran.stdout else None
 
 
-def test_the_commands_of_the_page_have_a_document_signed_by_two(tmp_path: Path) -> None:
+async def prove_a_number(shell: Shell) -> None:
+    """Run the commands of integrate.md as an integrator whose user sends the code."""
+    start, read = blocks(FOLDER / "integrate.md", "bash")
+    case = await shell.run(start)
+    shell.variables |= {"REVERSE": case["id"], "SECRET": case["secret"]}
+    written = {"text": case["text"], "to": case["number"]}
+    expect(202, await shell.stage.handsets.post("/handsets/+33612345678/send", json=written))
+    shown = await shell.run(read)
+    assert (shown["state"], shown["from"], shown["claimed"]) == ("approved", "+33612345678", case["claimed"])
+
+
+def test_the_commands_of_the_pages_have_a_document_signed_by_two_and_a_number_proven(tmp_path: Path) -> None:
     create, send, sign, download = blocks(FOLDER / "signing.md", "bash")
     (tmp_path / "bail.pdf").write_bytes(b"%PDF-1.7 a lease")
 
@@ -62,6 +75,7 @@ def test_the_commands_of_the_page_have_a_document_signed_by_two(tmp_path: Path) 
         completed = await stage.receiver.until("signature.completed", made["id"])
         assert completed.body["data"]["state"] == "completed"
         await shell.run(download)
+        await prove_a_number(shell)  # here, since another server would take seconds to start
 
     perform(Console(file=io.StringIO()), play)
     with zipfile.ZipFile(tmp_path / "bail-evidence.zip") as bundle:
