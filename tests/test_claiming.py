@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from engine.cases import timeline
 from engine.smpp.pdu import Status
 from engine.store.doorway import Store
 from engine.transit import queue
@@ -64,3 +65,21 @@ async def test_a_message_that_was_not_written_goes_again_whole(store: Store) -> 
     row = await kit.message(tokens[0])
     assert (row["state"], row["resend"], row["unanswered"]) == ("queued", None, 0)
     assert await kit.claimed(row) == tokens
+
+
+async def test_the_answer_of_a_throttled_part_is_gone_once_it_is_on_the_wire_again(store: Store) -> None:
+    """Its timeline never shows an answer before its submit; that it was throttled before is counted."""
+    kit = await intake_kit(store)
+    [token] = await kit.sent()
+    kit.clock.step(1)
+    await kit.answer(token, status=Status.ESME_RTHROTTLED)
+    kit.clock.step(1)
+    await kit.claimed((await kit.rows(MESSAGES))[0])
+    [part] = await kit.rows(PARTS)
+    assert (part["state"], part["status"], part["answered_at"], part["throttles"]) == ("on_wire", None, None, 1)
+    told = await store.read(lambda tx: timeline.of_message(tx, token.message_id))
+    assert [entry["what"] for entry in told] == ["message.queued", "submit_sm"]
+    kit.clock.step(1)
+    await kit.answer(token, "77")
+    told = await store.read(lambda tx: timeline.of_message(tx, token.message_id))
+    assert [entry["what"] for entry in told][:3] == ["message.queued", "submit_sm", "submit_sm_resp"]

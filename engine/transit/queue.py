@@ -272,7 +272,7 @@ def _build_put_parts(dialect: Dialect) -> Any:
     same = ("application_id", "account", "bind", "run", "sent_at")
     given = column_kinds(Part, *PartOnWire._fields)
     query = inserted(dialect, Part, given, same, {"state": "on_wire"})
-    # A throttled or unsent part goes out again under the same attempt: its row is taken up again.
+    # A throttled or unsent part goes out again under the same attempt: its row is taken up again, without its answer.
     return query.on_conflict_do_update(
         index_elements=["message_id", "number", "attempt"],
         set_={
@@ -282,6 +282,8 @@ def _build_put_parts(dialect: Dialect) -> Any:
             "run": query.excluded.run,
             "text_digest": query.excluded.text_digest,
             "sent_at": query.excluded.sent_at,
+            "answered_at": null(),
+            "status": null(),
             "throttles": _part.c.throttles + 1,
         },
         where=is_one_of(_part.c.state, ("refused", "unsent")),
