@@ -9,7 +9,7 @@ from engine.smpp.pdu import Status
 from engine.store.doorway import Store
 from engine.transit import queue
 from engine.transit.claiming import InFlight
-from tests.intake_kit import MESSAGES, PARTS, IntakeKit, intake_kit
+from tests.intake_kit import APP, MESSAGES, PARTS, IntakeKit, intake_kit
 
 
 async def digest_of(kit: IntakeKit, token: InFlight) -> str:
@@ -77,9 +77,9 @@ async def test_the_answer_of_a_throttled_part_is_gone_once_it_is_on_the_wire_aga
     await kit.claimed((await kit.rows(MESSAGES))[0])
     [part] = await kit.rows(PARTS)
     assert (part["state"], part["status"], part["answered_at"], part["throttles"]) == ("on_wire", None, None, 1)
-    told = await store.read(lambda tx: timeline.of_message(tx, token.message_id))
+    told = await store.read(lambda tx: timeline.of_message(tx, APP, token.message_id))
     assert [entry["what"] for entry in told] == ["message.queued", "submit_sm"]
     kit.clock.step(1)
     await kit.answer(token, "77")
-    told = await store.read(lambda tx: timeline.of_message(tx, token.message_id))
+    told = await store.read(lambda tx: timeline.of_message(tx, APP, token.message_id))
     assert [entry["what"] for entry in told][:3] == ["message.queued", "submit_sm", "submit_sm_resp"]

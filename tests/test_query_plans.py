@@ -10,6 +10,7 @@ from engine.duties import messages, retention
 from engine.store.connections import Database
 from engine.store.statements import SQLITE, Statement
 from engine.transit import queue, receipting, reconciling, redelivery, replying
+from engine.webhooks import replays
 
 INDEX_OF = {
     "claim": (queue._CLAIMABLE, "ix_message_queue"),
@@ -35,6 +36,7 @@ INDEX_OF = {
     "senders of reverse codes": (reverse_rows._CAME_FROM, "ix_reverse_case"),
     "entries about no delivery": (retention._UNKNOWN_ENTRIES, "ix_handover_unknown"),
     "stale parts": (replying._STALE, "ix_reply_part_open"),
+    "webhooks of a timeline": (replays._OF_SUBJECTS, "ix_delivery_subject"),
 }
 
 

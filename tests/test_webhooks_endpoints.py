@@ -143,9 +143,9 @@ async def test_an_event_from_before_the_endpoint_can_be_replayed_to_it(store: St
     assert await desk.states() == ["pending", "pending"]
     assert [
         (one.sequence, one.state, one.attempts)
-        for one in await store.read(lambda tx: replays.deliveries_of(tx, "app", "a"))
+        for one in await store.read(lambda tx: replays.deliveries_of(tx, "app", ["a"]))
     ] == [(1, "pending", 0), (2, "pending", 0)]
-    assert await store.read(lambda tx: replays.deliveries_of(tx, "other", "a")) == []
+    assert await store.read(lambda tx: replays.deliveries_of(tx, "other", ["a"])) == []
 
 
 async def test_only_the_first_owed_event_of_a_subject_is_ready(store: Store) -> None:
@@ -213,6 +213,6 @@ async def test_endpoints_with_work_are_found_and_a_deleted_one_is_given_up_in_sl
     await store.write(lambda tx: endpoints.delete(tx, "app", second.id))
     found = await store.read(lambda tx: claims.endpoints_with_work(tx, now + 1))
     assert found == sorted([(first.id, "enabled"), (second.id, "deleted")])
-    assert [await store.write(lambda tx: claims.abandon(tx, second.id, 2)) for _ in range(3)] == [2, 1, 0]
+    assert [await store.write(lambda tx: claims.abandon(tx, second.id, 2, now)) for _ in range(3)] == [2, 1, 0]
     assert sorted(await desk.states()) == ["dead"] * 3 + ["pending"] * 3
     assert await store.read(lambda tx: claims.endpoints_with_work(tx, 1)) == []

@@ -515,7 +515,7 @@ async def test_a_replayed_event_goes_again_with_its_id_and_octets(autojump_clock
     assert len({(got.id, got.body) for got in desk.receiver.got}) == 1
     assert len(desk.receiver.got) == 3
     assert await desk.states() == ["delivered"]
-    [told] = await desk.store.read(lambda tx: replays.deliveries_of(tx, "app", "a"))
+    [told] = await desk.store.read(lambda tx: replays.deliveries_of(tx, "app", ["a"]))
     assert (told.state, told.attempts, told.last_status) == ("delivered", 1, 200)
     assert to_rfc3339(told.delivered_at or 0) >= to_rfc3339(now)
 

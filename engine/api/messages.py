@@ -162,7 +162,7 @@ async def read_message_timeline(call: Calling, message_id: str) -> Response:
 
     def happened(tx: Tx, application_id: str, message_id: str) -> list[dict[str, Any]] | None:
         mine = message_rows.read(tx, application_id, message_id)
-        return None if mine is None else timeline.of_message(tx, message_id)
+        return None if mine is None else timeline.of_message(tx, application_id, message_id)
 
     return await reading.timeline(call, happened, message_id)
 

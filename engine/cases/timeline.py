@@ -16,8 +16,9 @@ from engine.clock import to_rfc3339
 from engine.smpp.pdu import status_name
 from engine.store.statements import Dialect, Statement
 from engine.store.tables import Event, Message, Part, ReceiptRow
-from engine.store.tables_tenancy import WebhookDelivery
 from engine.store.transaction import Tx
+from engine.webhooks import replays
+from engine.webhooks.replays import Delivery
 
 Entry = tuple[int, int, dict[str, Any]]  # instant, rank among equals, what is shown
 
@@ -33,12 +34,12 @@ def of_case(tx: Tx, case: CaseRow) -> list[dict[str, Any]]:
     for actor, action, detail, at in casebook.audits_of(tx, case.id):
         entries.append((at, _AUDIT, {"what": "audit", "action": action, "actor": actor, "detail": json.loads(detail)}))
     messages = [message_id for message_id, _ in casebook.messages_of(tx, case.id)]
-    return _ordered(entries + _messages(tx, messages) + _events(tx, [case.id, *messages]))
+    return _ordered(entries + _messages(tx, messages) + _events(tx, case.application_id, [case.id, *messages]))
 
 
-def of_message(tx: Tx, message_id: str) -> list[dict[str, Any]]:
+def of_message(tx: Tx, application_id: str, message_id: str) -> list[dict[str, Any]]:
     """Return a message's timeline; the caller has checked whose it is."""
-    return _ordered(_messages(tx, [message_id]) + _events(tx, [message_id]))
+    return _ordered(_messages(tx, [message_id]) + _events(tx, application_id, [message_id]))
 
 
 def _ordered(entries: list[Entry]) -> list[dict[str, Any]]:
@@ -67,17 +68,31 @@ def _messages(tx: Tx, ids: Sequence[str]) -> list[Entry]:
     return entries
 
 
-def _events(tx: Tx, subjects: Sequence[str]) -> list[Entry]:
+def _events(tx: Tx, application_id: str, subjects: Sequence[str]) -> list[Entry]:
     given = [(subject,) for subject in subjects]
     entries: list[Entry] = []
     # Ids rise in the order in which events were recorded: those of one instant are told as they happened.
     for event_id, kind, subject_id, sequence, occurred_at in sorted(tx.joined(_EVENTS, given)):
         told = {"what": kind, "event_id": event_id, "subject_id": subject_id, "sequence": sequence}
         entries.append((occurred_at, _EVENT, told))
-    for endpoint_id, event_id, kind, attempts, last_status, delivered_at in sorted(tx.joined(_DELIVERIES, given)):
-        told = {"endpoint_id": endpoint_id, "event_id": event_id, "event": kind, "attempts": attempts}
-        entries.append((delivered_at, _WEBHOOK, {"what": "webhook.delivered", **told, "http_status": last_status}))
+    entries += [_webhook(one) for one in replays.deliveries_of(tx, application_id, subjects)]
     return entries
+
+
+def _webhook(one: Delivery) -> Entry:
+    told = {
+        "what": f"webhook.{one.state}",
+        "endpoint_id": one.endpoint_id,
+        "event_id": one.event_id,
+        "event": one.type,
+        "attempts": one.attempts,
+        "http_status": one.last_status,
+    }
+    if one.state == "pending":
+        # Owed since its event: when it was tried last is not kept.
+        return one.occurred_at, _WEBHOOK, {**told, "next_try_at": to_rfc3339(one.next_at)}
+    at = one.next_at if one.delivered_at is None else one.delivered_at
+    return at, _WEBHOOK, told
 
 
 # Statements.
@@ -86,7 +101,6 @@ _message: Any = Message.__table__  # type: ignore[attr-defined]
 _part: Any = Part.__table__  # type: ignore[attr-defined]
 _receipt: Any = ReceiptRow.__table__  # type: ignore[attr-defined]
 _event: Any = Event.__table__  # type: ignore[attr-defined]
-_delivery: Any = WebhookDelivery.__table__  # type: ignore[attr-defined]
 
 
 def _of(table: Any, key: str, *columns: str) -> Statement:
@@ -95,26 +109,6 @@ def _of(table: Any, key: str, *columns: str) -> Statement:
         return select(*[table.c[name] for name in columns]).join(given, given.c.subject == table.c[key])
 
     return Statement(build)
-
-
-def _build_deliveries(dialect: Dialect) -> Any:
-    given = dialect.given(subject=str)
-    return (
-        select(
-            _delivery.c.endpoint_id,
-            _event.c.id,
-            _event.c.type,
-            _delivery.c.attempts,
-            _delivery.c.last_status,
-            _delivery.c.delivered_at,
-        )
-        .join(given, given.c.subject == _delivery.c.subject_id)
-        .join(
-            _event,
-            (_event.c.application_id == _delivery.c.application_id) & (_event.c.position == _delivery.c.position),
-        )
-        .where(_delivery.c.delivered_at.is_not(None))
-    )
 
 
 _MESSAGES: Final = _of(_message, "id", "id", "created_at", "category")
@@ -126,4 +120,3 @@ _RECEIPTS: Final = _of(
     _receipt, "message_id", "message_id", "part", "state", "stat", "error", "effect", "bind", "received_at"
 )
 _EVENTS: Final = _of(_event, "subject_id", "id", "type", "subject_id", "sequence", "occurred_at")
-_DELIVERIES: Final = Statement(_build_deliveries)

@@ -47,7 +47,7 @@ def read(tx: Tx, subject: str) -> Found | None:
     """Return what happened to a message or a case, whosever it is; None if there is neither."""
     row = tx.one(_MESSAGE, id=subject)
     if row is not None:
-        return Found("message", row[0], timeline.of_message(tx, subject))
+        return Found("message", row[1], timeline.of_message(tx, row[0], subject))
     row = tx.one(_CASE, id=subject)
     if row is None:
         return None
@@ -59,7 +59,9 @@ def read(tx: Tx, subject: str) -> Found | None:
 
 _message: Any = Message.__table__  # type: ignore[attr-defined]
 _case: Any = Case.__table__  # type: ignore[attr-defined]
-_MESSAGE: Final = Statement(lambda _: select(_message.c.state).where(_message.c.id == bindparam("id")))
+_MESSAGE: Final = Statement(
+    lambda _: select(_message.c.application_id, _message.c.state).where(_message.c.id == bindparam("id"))
+)
 _CASE: Final = Statement(
     lambda _: select(_case.c.application_id, _case.c.workflow).where(_case.c.id == bindparam("id"))
 )

@@ -141,10 +141,10 @@ def endpoints_with_work(tx: Tx, before: int) -> list[tuple[str, str]]:
     return found
 
 
-def abandon(tx: Tx, endpoint_id: str, most: int) -> int:
+def abandon(tx: Tx, endpoint_id: str, most: int, now: int) -> int:
     """Give up at most so many rows owed to a deleted endpoint; return how many."""
     rows = tx.all(_OWED, endpoint=endpoint_id, most=most)
-    tx.batch(_ABANDON, rows, endpoint=endpoint_id)
+    tx.batch(_ABANDON, rows, endpoint=endpoint_id, now=now)
     return len(rows)
 
 
@@ -262,7 +262,7 @@ def _build_abandon(dialect: Dialect) -> Any:
     return (
         _delivery.update()
         .where(_ENDPOINT, _delivery.c.position == given.c.position, _IS_OWED)
-        .values(state="dead", batch_id=null())
+        .values(state="dead", batch_id=null(), next_at=bindparam("now", type_=BigInteger()))
     )
 
 

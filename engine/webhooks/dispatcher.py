@@ -78,7 +78,8 @@ class Webhooks:
             log.warning("webhook.store_unavailable")
 
     async def _abandon(self, endpoint_id: str) -> None:
-        while await self._desk.store.write(lambda tx: claims.abandon(tx, endpoint_id, _ABANDONED_AT_ONCE)):
+        now = self._desk.clock.now()
+        while await self._desk.store.write(lambda tx: claims.abandon(tx, endpoint_id, _ABANDONED_AT_ONCE, now)):
             pass
 
     def _wake(self, endpoint_id: str) -> None:

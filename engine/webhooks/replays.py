@@ -21,7 +21,10 @@ REPLAYABLE: Final = tuple(sorted(state for state, nexts in DELIVERY.table.items(
 
 
 class Delivery(NamedTuple):
-    """What became of one event at one endpoint, for a subject's timeline; instants in µs."""
+    """What became of one event at one endpoint, for a subject's timeline; instants in µs.
+
+    `next_at` is when one that is owed is tried next, and when a dead one was given up.
+    """
 
     endpoint_id: str
     event_id: str
@@ -32,6 +35,7 @@ class Delivery(NamedTuple):
     last_status: int | None
     next_at: int
     delivered_at: int | None
+    occurred_at: int
 
 
 def replay(tx: Tx, application_id: str, endpoint_id: str, positions: Sequence[int], now: int) -> int | None:
@@ -51,9 +55,9 @@ def dead_positions(tx: Tx, application_id: str, endpoint_id: str, after: int, mo
     return [int(row[0]) for row in found]
 
 
-def deliveries_of(tx: Tx, application_id: str, subject_id: str) -> list[Delivery]:
-    """Return the deliveries of a subject's events, in order."""
-    return [Delivery(*row) for row in tx.all(_OF_SUBJECT, application=application_id, subject=subject_id)]
+def deliveries_of(tx: Tx, application_id: str, subjects: Sequence[str]) -> list[Delivery]:
+    """Return the deliveries of an application's subjects: each one's events in order, at every endpoint."""
+    return [Delivery(*row) for row in tx.joined(_OF_SUBJECTS, [(application_id, subject) for subject in subjects])]
 
 
 def waiting(tx: Tx) -> int:
@@ -101,6 +105,29 @@ def _build_replay(dialect: Dialect) -> Any:
     )
 
 
+def _build_of_subjects(dialect: Dialect) -> Any:
+    # The application is given with each subject: as a parameter, SQLite might begin with all its events.
+    given = dialect.given(application_id=str, subject_id=str)
+    is_given = (_delivery.c.subject_id == given.c.subject_id) & (_delivery.c.application_id == given.c.application_id)
+    is_told = (_event.c.application_id == _delivery.c.application_id) & (_event.c.position == _delivery.c.position)
+    return (
+        select(
+            _delivery.c.endpoint_id,
+            _event.c.id.label("event_id"),
+            _event.c.type,
+            _event.c.sequence,
+            _delivery.c.state,
+            _delivery.c.attempts,
+            _delivery.c.last_status,
+            _delivery.c.next_at,
+            _delivery.c.delivered_at,
+            _event.c.occurred_at,
+        )
+        .select_from(given.join(_delivery, is_given).join(_event, is_told))
+        .order_by(_delivery.c.subject_id, _event.c.sequence, _delivery.c.endpoint_id)
+    )
+
+
 _IS_OURS: Final = Statement(
     lambda _: select(_endpoint.c.id).where(
         _endpoint.c.id == bindparam("endpoint"),
@@ -122,29 +149,7 @@ _DEAD: Final = Statement(
         .limit(bindparam("most"))
     )
 )
-_OF_SUBJECT: Final = Statement(
-    lambda _: (
-        select(
-            _delivery.c.endpoint_id,
-            _event.c.id.label("event_id"),
-            _event.c.type,
-            _event.c.sequence,
-            _delivery.c.state,
-            _delivery.c.attempts,
-            _delivery.c.last_status,
-            _delivery.c.next_at,
-            _delivery.c.delivered_at,
-        )
-        .select_from(
-            _delivery.join(
-                _event,
-                (_event.c.application_id == _delivery.c.application_id) & (_event.c.position == _delivery.c.position),
-            )
-        )
-        .where(_OWN, _delivery.c.subject_id == bindparam("subject"))
-        .order_by(_event.c.sequence, _delivery.c.endpoint_id)
-    )
-)
+_OF_SUBJECTS: Final = Statement(_build_of_subjects)
 _WAITING: Final = Statement(
     lambda _: select(func.count()).select_from(_delivery).where(_delivery.c.state == literal_column("'pending'"))
 )

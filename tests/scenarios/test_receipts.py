@@ -16,7 +16,7 @@ from smppsim.faults import Throttle
 from smppsim.scenario import AccountSettings, Scenario
 from smppsim.simulator import Simulator
 from tests.amounts import Figure, amounts
-from tests.rig import MESSAGES, PARTS, PHONE, RECEIPTS, Rig, World, bind_settings, rig
+from tests.rig import APP, MESSAGES, PARTS, PHONE, RECEIPTS, Rig, World, bind_settings, rig
 
 Autojump = trio.testing.MockClock
 
@@ -57,7 +57,7 @@ async def test_receipts_before_with_and_after_their_responses_all_match_and_read
         await delivered(pair, ids)
         assert await unmatched(pair) == 0
         for message_id in ids:
-            told = await pair.core.store.read(lambda tx, one=message_id: timeline.of_message(tx, one))
+            told = await pair.core.store.read(lambda tx, one=message_id: timeline.of_message(tx, APP, one))
             events = [entry["what"] for entry in told if entry["what"].startswith("message.")]
             assert events == ["message.queued", "message.accepted", "message.delivered"]
             assert [entry["at"] for entry in told] == sorted(entry["at"] for entry in told)
