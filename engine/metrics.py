@@ -122,7 +122,7 @@ class Metrics:
                 "account",
                 "state",
             ),
-            receipts=counter("receipts", "Delivery receipts by state.", "account", "state"),
+            receipts=counter("receipts", "Delivery receipts, by the state that they tell.", "account", "state"),
             orphans=counter("orphan_receipts", "Receipts that matched no message when they came.", "account"),
             orphans_now=gauge("orphan_receipts_now", "Receipts still without a message.", "account"),
             replies=counter("replies", "Messages from handsets.", "account"),

@@ -93,8 +93,8 @@ def taken(metrics: Metrics) -> Callable[[str, TakenIn], None]:
     """Return what counts a committed batch of one account."""
 
     def count(account: str, batch: TakenIn) -> None:
-        if batch.applied:
-            metrics.receipts.labels(account, "applied").inc(batch.applied)
+        for state, number in batch.receipts.items():
+            metrics.receipts.labels(account, state).inc(number)
         for lane, number in batch.delivered.items():
             metrics.final.labels(LANE_NAMES[lane], account, "delivered").inc(number)
         if batch.orphans:

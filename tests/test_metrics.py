@@ -18,13 +18,15 @@ from engine.store.connections import Database
 from engine.store.doorway import Store
 from engine.store.transaction import Tx
 from engine.transit import queue
+from engine.transit.answers import Answer
 from engine.transit.books import Books
 from engine.transit.classes import Lane
 from engine.transit.queue import NewMessage
 from engine.transit.settling import overdue
 from engine.transit.tally import Raised
-from engine.watching import group_ended, moved, watch
+from engine.watching import group_ended, moved, taken, watch
 from tests.desk import Desk
+from tests.intake_kit import intake_kit, receipt
 
 NOW = 1_700_000_000_000_000
 HARMLESS = {"lane", "account", "authority", "bind", "route", "state", "status", "cause", "kind", "result", "method"}
@@ -146,6 +148,23 @@ def test_a_doubt_is_counted_in_its_own_lane() -> None:
     )
     moved(metrics)([doubtful, doubtful])  # type: ignore[list-item]
     assert value(metrics, 'sceau_in_doubt_total{account="orange",lane="bulk"}') == 2
+
+
+async def test_receipts_are_counted_once_each_when_they_come_by_the_state_that_they_tell(store: Store) -> None:
+    metrics = Metrics.create()
+    count = taken(metrics)
+    kit = await intake_kit(store)
+    plain, other, early = [(await kit.sent())[0] for _ in range(3)]
+    with_its_answer = [kit.read(receipt("71")), kit.read(receipt("73", "EXPIRED"))]
+    count("sim", await kit.take(answers=[Answer(plain, 0, "71", late=False)], arrivals=with_its_answer))
+    count("sim", await kit.answer(other, "72"))
+    for stat in ("ENROUTE", "UNDELIV", "UNDELIV"):
+        count("sim", await kit.receipt("72", stat))
+    count("sim", await kit.answer(early, "73"))
+    states = ("delivered", "enroute", "undeliverable", "expired")
+    shown = [value(metrics, f'sceau_receipts_total{{account="sim",state="{state}"}}') for state in states]
+    assert shown == [1, 1, 2, 1]
+    assert sum(line.startswith("sceau_receipts_total{") for line in lines(metrics)) == len(states)
 
 
 @pytest.mark.parametrize("kind", ["throttled", "congestion", "queues_full"])

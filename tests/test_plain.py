@@ -57,7 +57,7 @@ async def taken_in(store: Store, what: list[tuple[int, int, str, bool]], wrap: C
             batch.arrivals.append(kit.read(receipt(f"4{index}", stat, to)))
     now = kit.clock.now()
     taken = await store.write(wrap(lambda tx: take_in(tx, batch, kit.desk, now)))
-    counted = (taken.applied, taken.orphans, taken.queued, taken.refused_senders)
+    counted = (taken.receipts, taken.orphans, taken.queued, taken.refused_senders)
     return await rows_of(kit), counted
 
 
@@ -87,7 +87,7 @@ async def test_an_answer_with_its_receipt_goes_the_plain_way(store: Store, monke
     [token] = await kit.sent()
     monkeypatch.setattr(queue, "load", _never)
     taken = await kit.take(answers=[Answer(token, 0, "77", False)], arrivals=[kit.read(receipt("77"))])
-    assert (taken.applied, taken.delivered) == (1, {token.lane: 1})
+    assert (taken.receipts, taken.delivered) == ({"delivered": 1}, {token.lane: 1})
     monkeypatch.undo()
     message = await kit.message(token)
     assert (message["state"], message["open_parts"], message["worst"], message["sequence"]) == (

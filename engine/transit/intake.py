@@ -62,7 +62,7 @@ class TakenIn(NamedTuple):
     bells: Bells
     queued: list[QueueKey]
     doubted: int
-    applied: int
+    receipts: Counter[str]  # that came, by the state that they tell
     delivered: Counter[int]  # messages that were delivered the plain way, by lane: no tally counts them
     orphans: int
     waiting_parts: int
@@ -91,14 +91,14 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
     rules = desk.rules
     answers = batch.answers
     receipts = [arrival.receipt for arrival in batch.arrivals if arrival.receipt is not None]
+    told = Counter([one.state for one in receipts])
     bells: Bells = []
-    applied = 0
     known: list[str] = []
     delivered: Counter[int] = Counter()
     if not tx.careful:
         plain = sort_out(answers, receipts, rules)
         answers, receipts, known = plain.answers, plain.receipts, [key for key, _ in plain.keys]
-        applied, delivered = len(plain.told), plain.delivered
+        delivered = plain.delivered
         bells = record(tx, settle(tx, plain, rules.name, now), desk.books.new_id, now)
     tokens = [*(answer.token for answer in answers), *batch.silent, *batch.unsent]
     tallies = queue.load(tx, [token.message_id for token in tokens])
@@ -123,7 +123,7 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
             early += older
         tallies |= queue.load(tx, [one.message_id for one in found if one.message_id not in tallies])
         found = chosen(found, tallies)
-        applied += apply_receipts(tx, rules.name, tallies, found, now, stored=frozenset(one.row_id for one in early))
+        apply_receipts(tx, rules.name, tallies, found, now, stored=frozenset(one.row_id for one in early))
         quarantine(tx, rules.name, lost, desk.fingerprint)
         orphans = len(lost)
     if tallies:
@@ -139,7 +139,7 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
         QueueKey(tally.lane, tally.route, tally.application_id) for tally in tallies.values() if tally.state == "queued"
     ]
     refused = refused_senders(tallies, answers)
-    return TakenIn(bells, queued, doubted, applied, delivered, orphans, waiting, refused)
+    return TakenIn(bells, queued, doubted, told, delivered, orphans, waiting, refused)
 
 
 def _quarantined(tx: Tx, desk: Desk, number: str) -> list[ReceivedReceipt]:
@@ -288,7 +288,7 @@ class Intake:
             self.alarm("answer_lost", type(second).__name__)
 
 
-_NOTHING: Final = TakenIn([], [], 0, 0, Counter(), 0, 0, frozenset())
+_NOTHING: Final = TakenIn([], [], 0, Counter(), Counter(), 0, 0, frozenset())
 
 
 def _nobody(_tx: Tx, _tallies: Sequence[Tally], _now: int) -> Bells:
