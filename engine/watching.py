@@ -17,6 +17,7 @@ from engine.transit.claiming import InFlight
 from engine.transit.classes import Lane
 from engine.transit.intake import TakenIn
 from engine.transit.lines import Watch
+from engine.transit.routing import route_of
 from engine.transit.tally import Tally
 
 _log = logger("transit")
@@ -68,16 +69,16 @@ def watch(metrics: Metrics, clock: Clock) -> Watch:
     return Watch(alarm, answered, bound, flagged)
 
 
-def sent(metrics: Metrics) -> Callable[[str, Sequence[InFlight], int], None]:
+def sent(metrics: Metrics) -> Callable[[str, str, Sequence[InFlight], int], None]:
     """Return what counts submits that were written, and the time from acceptance to the wire."""
-    observed: dict[tuple[str, int], tuple[Callable[[float], None], Callable[[float], None]]] = {}
+    observed: dict[tuple[str, str, int], tuple[Callable[[float], None], Callable[[float], None]]] = {}
 
-    def count(account: str, tokens: Sequence[InFlight], at: int) -> None:
-        lane = tokens[0].lane  # a batch is of one lane
-        found = observed.get((account, lane))
+    def count(account: str, plan: str, tokens: Sequence[InFlight], at: int) -> None:
+        lane = tokens[0].lane  # a batch is of one lane and one plan
+        found = observed.get((account, plan, lane))
         if found is None:
-            labels = (LANE_NAMES[lane], account, "")
-            found = observed[(account, lane)] = (
+            labels = (LANE_NAMES[lane], account, route_of(plan))
+            found = observed[(account, plan, lane)] = (
                 metrics.submitted.labels(*labels).inc,
                 metrics.accept_to_wire.labels(*labels).observe,
             )

@@ -20,11 +20,12 @@ from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.answers import Answer
 from engine.transit.books import Books
+from engine.transit.claiming import InFlight
 from engine.transit.classes import Lane
 from engine.transit.queue import NewMessage
 from engine.transit.settling import overdue
 from engine.transit.tally import Raised
-from engine.watching import group_ended, moved, taken, watch
+from engine.watching import group_ended, moved, sent, taken, watch
 from tests.desk import Desk
 from tests.intake_kit import intake_kit, receipt
 
@@ -148,6 +149,20 @@ def test_a_doubt_is_counted_in_its_own_lane() -> None:
     )
     moved(metrics)([doubtful, doubtful])  # type: ignore[list-item]
     assert value(metrics, 'sceau_in_doubt_total{account="orange",lane="bulk"}') == 2
+
+
+def test_submits_and_their_way_to_the_wire_are_counted_by_the_route_of_their_plan() -> None:
+    """A plan's sender and the accounts that it avoids are no labels: a route has one figure for each account."""
+    metrics = Metrics.create()
+    count = sent(metrics)
+    first, second = (InFlight("msg_1", number, 1, int(Lane.OTP), NOW) for number in (1, 2))
+    count("orange", "france/main!reply", [first, second], NOW + 4_000)
+    count("orange", "france/main~sfr", [first], NOW + 4_000)
+    count("orange", "all/main", [first], NOW + 4_000)
+    labels = 'account="orange",lane="otp"'
+    assert value(metrics, f'sceau_submits_total{{{labels},route="france"}}') == 3
+    assert value(metrics, f'sceau_accept_to_wire_seconds_count{{{labels},route="france"}}') == 2
+    assert value(metrics, f'sceau_submits_total{{{labels},route="all"}}') == 1
 
 
 async def test_receipts_are_counted_once_each_when_they_come_by_the_state_that_they_tell(store: Store) -> None:

@@ -38,7 +38,7 @@ from engine.transit.reading import Reader
 from engine.transit.references import LiveReferences
 from engine.transit.replying import JoinedReply, Joining
 from engine.transit.routing import Carrier, Route, Router, SenderForm, SenderRule, elsewhere, only_through, without
-from engine.transit.sender import Sender
+from engine.transit.sender import Sender, Submit
 
 LANES: Final = {"otp": Lane.OTP, "transactional": Lane.TRANSACTIONAL, "bulk": Lane.BULK}
 ANY: Final = "*"
@@ -113,7 +113,7 @@ class Surroundings:
     on_replies: Callable[..., Bells]
     ring_webhooks: Callable[[Bells], None]
     watch: Watch
-    sent: Callable[[str, Sequence[InFlight], int], None]  # account, tokens, instant
+    sent: Callable[[str, str, Sequence[InFlight], int], None]  # account, plan, tokens, instant
     taken: Callable[[str, TakenIn], None]  # account, what changed
     connect: Callable[[BindSettings, AccountSettings], Connect] = connector
     silenced: Silenced | None = None
@@ -310,6 +310,10 @@ class Pool:
             Lane.BULK: deadlines.bulk_response_s,
         }
         destination = account.ton_npi.destination
+
+        def sent(submits: Sequence[Submit], at: int, plan: str = "") -> None:
+            around.sent(account.name, plan, [token for token, _ in submits], at)
+
         return Sender(
             store=around.store,
             clock=around.clock,
@@ -339,7 +343,7 @@ class Pool:
             mine=lambda plan, lane: self.health.serves(name, plan, lane),
             told=around.ring_webhooks,
             silent=inbox.silence,
-            sent=lambda submits, at: around.sent(account.name, [token for token, _ in submits], at),
+            sent=sent,
             response_deadline_s=lambda lane: float(by_lane[Lane(lane)]),
             most=lambda: self.health.most(account.name),
             unused=lambda: self.health.unprobed(account.name),

@@ -192,6 +192,11 @@ def only_through(plan: str, account: str) -> str:
     return _plan(_parts(plan)[0], [(_ONLY, account)])
 
 
+def route_of(plan: str) -> str:
+    """Return the route's name that a plan holds."""
+    return plan.partition("/")[0]
+
+
 def sender_of(plan: str) -> str:
     """Return the sender's name that a plan holds."""
     return _parts(plan)[0].partition("/")[2].partition(_REPLY)[0]
