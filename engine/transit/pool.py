@@ -311,7 +311,7 @@ class Pool:
         }
         destination = account.ton_npi.destination
 
-        def sent(submits: Sequence[Submit], at: int, plan: str = "") -> None:
+        def sent(submits: Sequence[Submit], at: int, plan: str) -> None:
             around.sent(account.name, plan, [token for token, _ in submits], at)
 
         return Sender(

@@ -75,7 +75,7 @@ class Sender:
     mine: Callable[[str, int], bool]
     told: Callable[[Bells], None]
     silent: Callable[[Sequence[InFlight]], None]
-    sent: Callable[[Sequence[Submit], int], None]  # metrics: submits written at an instant
+    sent: Callable[[Sequence[Submit], int, str], None]  # metrics: submits of one plan, written at an instant
     response_deadline_s: Callable[[int], float]
     most: Callable[[], int] = lambda: MANY  # messages that the account may be given now
     unused: Callable[[], None] = lambda: None  # told when what `most` allowed was not needed
@@ -90,7 +90,7 @@ class Sender:
     stopping: bool = False
     finished: trio.Event = field(default_factory=trio.Event)  # after `stop`: nothing that is claimed is unwritten
     _code_bell: Bell = field(default_factory=Bell)
-    _rest: deque[Submit] = field(default_factory=deque)
+    _rest: deque[tuple[Submit, QueueKey]] = field(default_factory=deque)
     _bulk_owed: float = 0.0
     _sessions: int = 0
 
@@ -117,7 +117,7 @@ class Sender:
         """Stop sending; return the parts of long messages that were on wire in the rows and never written."""
         self.line = None
         self._sessions += 1
-        rest = [token for token, _ in self._rest]
+        rest = [token for (token, _), _ in self._rest]
         self._rest.clear()
         self.capacity.reset()
         self._note_end()
@@ -125,9 +125,9 @@ class Sender:
 
     def forgo(self, message_id: str) -> list[InFlight]:
         """Drop the parts of a message that have not been written; return their tokens."""
-        dropped = [token for token, _ in self._rest if token.message_id == message_id]
+        dropped = [token for (token, _), _ in self._rest if token.message_id == message_id]
         if dropped:
-            self._rest = deque(submit for submit in self._rest if submit[0].message_id != message_id)
+            self._rest = deque(kept for kept in self._rest if kept[0][0].message_id != message_id)
             self.capacity.held = bool(self._rest)
             self.ring()
         return dropped
@@ -266,37 +266,38 @@ class Sender:
             return
         self._owe(key.lane, used)
         session = self._sessions
-        if not await self._send(first, key.lane, used):
+        if not await self._send(first, key, used):
             await self._release(claimed.submits, key)
         elif rest:
-            self._keep(rest, key.lane, session)
+            self._keep(rest, key, session)
 
-    async def _send(self, submits: Sequence[Submit], lane: int, used: int) -> bool:
+    async def _send(self, submits: Sequence[Submit], key: QueueKey, used: int) -> bool:
         session, line = self._sessions, self.line
         try:
-            written = line is not None and await line.send(submits, self.response_deadline_s(lane))
+            written = line is not None and await line.send(submits, self.response_deadline_s(key.lane))
         except NotEncodable:  # composed for a session that took other parameters, or by a mistake: no octet has left
             self.capacity.answered(used)
             return False
         if written:
             self.figures.written += used
-            self.sent(submits, self.clock.now())
+            self.sent(submits, self.clock.now(), key.plan)
         elif session == self._sessions:
             # The link takes no more, and will tell of its end; what it did not take is outstanding no longer.
             self.capacity.answered(used)
             self.line = None
         return written
 
-    def _keep(self, rest: Sequence[Submit], lane: int, session: int) -> None:
+    def _keep(self, rest: Sequence[Submit], key: QueueKey, session: int) -> None:
         """Keep the parts that found no room: they follow as slots come free, those of a code before all others."""
         if self.line is None or session != self._sessions:
             # The link went down under the first parts, which are in doubt: so is the message.
             self.silent([token for token, _ in rest])
             return
-        if lane == Lane.OTP:
-            self._rest.extendleft(reversed(rest))
+        kept = [(submit, key) for submit in rest]
+        if key.lane == Lane.OTP:
+            self._rest.extendleft(reversed(kept))
         else:
-            self._rest.extend(rest)
+            self._rest.extend(kept)
         self.capacity.held = True
         self.room_bell.ring()
 
@@ -323,8 +324,8 @@ class Sender:
 
     async def _write_rest(self, bell: Bell, now: float) -> None:
         """Write the next parts of long messages as slots and tokens allow; codes pass between them."""
-        lane = self._rest[0][0].lane
-        otp = lane == Lane.OTP
+        key = self._rest[0][1]
+        otp = key.lane == Lane.OTP
         self.capacity.held = False  # lifted only to ask: the other lanes stand still until the last part is out
         room = self.capacity.room(now, otp=otp)
         wait = self.capacity.wait(now, otp=otp)
@@ -334,13 +335,13 @@ class Sender:
                 await bell.wait()
             return
         batch: list[Submit] = []
-        while self._rest and len(batch) < room and self._rest[0][0].lane == lane:
-            batch.append(self._rest.popleft())
+        while self._rest and len(batch) < room and self._rest[0][1] == key:
+            batch.append(self._rest.popleft()[0])
         self.capacity.claim(len(batch), now)
         self.capacity.written(len(batch), len(batch), now, now)
-        self._owe(lane, len(batch))
+        self._owe(key.lane, len(batch))
         with trio.CancelScope(shield=True):
-            written = await self._send(batch, lane, len(batch))
+            written = await self._send(batch, key, len(batch))
         if not written:
             # Its first parts are out: the message cannot go back to the queue as a whole.
             self.silent([token for token, _ in batch])

@@ -213,3 +213,17 @@ async def test_an_account_without_a_rate_finds_one_when_it_is_throttled_and_leav
         await pair.settled(40)
         assert operator.stats.accepted / 40 >= 65
         assert operator.stats.throttled <= 0.1 * operator.stats.submits
+
+
+async def test_submits_are_counted_by_the_route_of_their_message(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    """The first parts and those that found no slot at once: all under the route that the settings name."""
+    routes = {"france": {"countries": ["FR"], "accounts": ["sim"]}}
+    async with rig(sqlite_database, account=account(2), routes=routes) as pair:
+        await pair.send_many([LONG] * 4)
+        await all_delivered(pair)
+        labels = {"lane": "transactional", "account": "sim", "route": "france"}
+        figure = pair.core.metrics.registry.get_sample_value
+        assert figure("sceau_submits_total", labels) == 12
+        assert figure("sceau_accept_to_wire_seconds_count", labels) == 4
