@@ -5,8 +5,8 @@ codes and answers to replies are exempt (`engine.transit.classes`).
 """
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sqlalchemy import bindparam, literal_column, select
@@ -55,6 +55,7 @@ class Consent:
     clock: Clock
     keyring: KeyRing
     strict: frozenset[str] = frozenset()  # applications in which STOP ALL also stops codes
+    stops: Mapping[str, str] = field(default_factory=dict)  # sender → where STOP may be sent to
 
     def opt_out(self, tx: Tx, said: Said, now: int) -> bool:
         """Record an opt-out; tell whether it is news. One of marketing becomes one of all, never the reverse."""
@@ -81,9 +82,12 @@ class Consent:
         phone_fp = self.keyring.fingerprint("phone", said.phone)
         tx.run(_END, application=said.application_id, phone=phone_fp, sender=said.sender)
 
-    def reached(self, tx: Tx, application_id: str, marketing: Sequence[tuple[str, str]], now: int) -> None:
-        """Note whose marketing goes to numbers: (stop address, number) each; a STOP there is for who wrote last."""
-        rows = {(stop.lstrip("+"), self.keyring.fingerprint("phone", phone)) for stop, phone in marketing}
+    def reached(self, tx: Tx, application_id: str, marketing: Iterable[tuple[str, str]], now: int) -> None:
+        """Note whose marketing leaves for numbers: (sender, number) each. A STOP where a sender wants it is for who
+        wrote last.
+        """
+        named = ((self.stops[sender], phone) for sender, phone in marketing if sender in self.stops)
+        rows = {(stop.lstrip("+"), self.keyring.fingerprint("phone", phone)) for stop, phone in named}
         tx.batch(_REACH, [(stop, phone_fp, application_id, now) for stop, phone_fp in sorted(rows)])
 
     def wrote_last(self, tx: Tx, stop_address: str, phone: str) -> str | None:

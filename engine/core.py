@@ -200,7 +200,7 @@ async def open_core(
         lambda case_ids: token.run_sync_soon(waiting.ring, case_ids),
         lambda state, count: metrics.reverse_verifications.labels(state).inc(count),
     )
-    consent = Consent(clock, keyring, frozenset(settings.consent.stop_all_stops_codes))
+    consent = Consent(clock, keyring, frozenset(settings.consent.stop_all_stops_codes), router.stops)
     leads = Leads(
         clock,
         keyring,
@@ -290,6 +290,7 @@ async def open_core(
             taken=watching.taken(metrics),
             connect=connect,
             silenced=consent.silenced,
+            reached=consent.reached if router.stops else None,
         )
     )
     duties = MessageDuties(

@@ -112,9 +112,10 @@ class Rig:
         category: str = "transactional",
         ttl_s: int = 3_600,
         app: str = APP,
+        sender: str = "main",
     ) -> str:
         """Queue a notice as the API would; return its id."""
-        return (await self.send_many([text], to, category=category, ttl_s=ttl_s, app=app))[0]
+        return (await self.send_many([text], to, category=category, ttl_s=ttl_s, app=app, sender=sender))[0]
 
     async def send_many(
         self,
@@ -124,6 +125,7 @@ class Rig:
         category: str = "transactional",
         ttl_s: int = 3_600,
         app: str = APP,
+        sender: str = "main",
     ) -> list[str]:
         """Queue notices in one transaction; return their ids."""
         kind = CLASSES[CATEGORIES[category]]
@@ -131,13 +133,13 @@ class Rig:
         recipients = [to] * len(texts) if isinstance(to, str) else to
         rows = []
         for text, recipient in zip(texts, recipients, strict=True):
-            plan = self.core.router.plan("main", recipient, "FR", None, int(kind.lane))
+            plan = self.core.router.plan(sender, recipient, "FR", None, int(kind.lane))
             assert isinstance(plan, str), plan
             rows.append(
                 NewMessage(
                     id=self.clock.new_id("msg"), application_id=app, case_id=None, category=category,
                     message_class=kind.name, lane=int(kind.lane), route=plan, recipient=recipient, country="FR",
-                    sender="main", created_at=now, expires_at=now + ttl_s * SECOND, body=text,
+                    sender=sender, created_at=now, expires_at=now + ttl_s * SECOND, body=text,
                     parts=preview(text).parts,
                 )
             )  # fmt: skip

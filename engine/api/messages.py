@@ -4,7 +4,6 @@ A batch is one transaction with one result for each message; a single message is
 is `accepting`'s, what became of it `message_rows`'s.
 """
 
-from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
 import trio
@@ -13,7 +12,7 @@ from starlette.responses import Response
 
 from engine.api import message_rows, paging, reading
 from engine.api.accepting import Acceptance, Accepted, MessageBody
-from engine.api.endpoint import Call, Calling, Routes
+from engine.api.endpoint import Calling, Routes
 from engine.api.idempotency import Answer
 from engine.api.problems import NUMBERS, ROUTING, Problem, Refused, problem_body
 from engine.api.types import Body, Instant, Shown, as_json
@@ -22,7 +21,6 @@ from engine.cases import timeline
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.classes import Lane
-from engine.transit.queue import NewMessage
 
 routes = Routes("messages")
 
@@ -99,7 +97,6 @@ async def send_message(call: Calling, body: MessageBody) -> Response:
 
     def store(tx: Tx) -> Answer:
         queue.enqueue(tx, rows)
-        _reached(call, tx, rows)
         return Answer(202, accepted.shown, queues)
 
     return await call.change(store, urgent=accepted.row.lane == Lane.OTP)
@@ -132,7 +129,6 @@ async def send_messages(call: Calling, body: BatchBody) -> Response:
 
     def store(tx: Tx) -> Answer:
         queue.enqueue(tx, rows)
-        _reached(call, tx, rows)
         return Answer(200, answer, queues)
 
     return await call.change(store)
@@ -197,13 +193,3 @@ async def cancel_message(call: Calling, message_id: str) -> Response:
 
 def _as_json(row: dict[str, Any], *, in_full: bool) -> str:
     return as_json(message_rows.shown(row, in_full=in_full))
-
-
-def _reached(call: Call, tx: Tx, rows: Sequence[NewMessage]) -> None:
-    """Note whom marketing goes to that names a stop address: STOP there is for who wrote last."""
-    stops = call.context.router.stops
-    marketing = [
-        (stops[row.sender], row.recipient) for row in rows if row.category == "marketing" and row.sender in stops
-    ]
-    if marketing:
-        call.context.consent.reached(tx, call.application_id, marketing, call.now)

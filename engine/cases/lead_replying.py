@@ -33,13 +33,12 @@ class LeadReplies:
         choice = "latest_question" if held.case.asked else "double_opt_in" if not held.case.verified_at else "sequence"
         return Claimed(held.row.application_id, held.row.id, choice)
 
-    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> list[Claimed]:
         """Close every open lead of this number, over the applications that write to it through this sender."""
-        claimed: Claimed | None = None
-        for held in self._open(tx, reply):
+        closed = self._open(tx, reply)
+        for held in closed:
             self.leads.take(tx, held, Stopped(reply.id), now, wakes)
-            claimed = claimed or Claimed(held.row.application_id, held.row.id, "opt_out_word")
-        return claimed
+        return [Claimed(held.row.application_id, held.row.id, "opt_out_word") for held in closed]
 
     def _open(self, tx: Tx, reply: JoinedReply) -> list[Held]:
         phone_fp = self.leads.keyring.fingerprint("phone", reply.source)

@@ -306,9 +306,6 @@ class Leads:
                     tx, held.row, effect, held.person.phone, held.person.destination, now, wakes,
                     seed=seed, expects_reply=held.case.replies and not effect.slots,
                 )  # fmt: skip
-                stop = self.effects.router.stops.get(held.person.sender)
-                if stop is not None and effect.message_class == "marketing":
-                    self.consent.reached(tx, held.row.application_id, [(stop, held.person.phone)], now)
                 return held._replace(roles={**held.roles, queued.message_id: effect.role})
             case CancelSends():
                 self.effects.stop(tx, held.roles, effect, now, wakes)

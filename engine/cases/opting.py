@@ -28,8 +28,8 @@ _MARKETING: Final = "marketing"
 class Stoppable(Protocol):
     """Conversations of one kind that a STOP ends."""
 
-    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
-        """End those with the number that wrote; return the one that the reply belongs to, if there is any."""
+    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> list[Claimed]:
+        """End those with the number that wrote, over all applications; return each, the latest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +51,17 @@ class Opting:
         if spoken not in OPT_OUT | OPT_OUT_ALL | OPT_IN:
             return None
         is_stop = spoken not in OPT_IN
-        claimed = None
+        ended: list[Claimed] = []
         if is_stop:
-            ended = [one.stopped(tx, reply, now, wakes) for one in self.stoppables]
-            claimed = next((one for one in ended if one is not None), None)
-        owners = [claimed.application_id] if claimed is not None else self._owners(tx, reply)
+            ended = [each for one in self.stoppables for each in one.stopped(tx, reply, now, wakes)]
+        # An old conversation that ends here does not say whose marketing came last.
+        owners = list(dict.fromkeys((*self._owners(tx, reply), *(one.application_id for one in ended))))
         if not owners:
             return None
         for application_id in owners:
             senders = [EVERY_SENDER] if spoken in OPT_OUT_ALL else self._senders(reply)
             self._write(tx, reply, application_id, senders, now, wakes, category=_ALL, is_stop=is_stop)
-        return claimed or Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
+        return ended[0] if ended else Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
 
     def loose(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
         """Take a reply that nobody else claims and that a reader takes for an opt-out."""
@@ -78,13 +78,15 @@ class Opting:
         return sorted(self.effects.router.senders_at(reply.account, reply.our_number))
 
     def _owners(self, tx: Tx, reply: JoinedReply) -> list[str]:
-        """Return whose number it is; of a shared stop address who wrote last, else all who write through it."""
-        owner = self.owner_of(reply.our_number, reply.text)
-        if owner is not None:
-            return [owner]
+        """Return whose marketing came last with this stop address, else whose number it is, else all who write
+        through it.
+        """
         last = self.consent.wrote_last(tx, reply.our_number, reply.source)
         if last is not None:
             return [last]
+        owner = self.owner_of(reply.our_number, reply.text)
+        if owner is not None:
+            return [owner]
         router = self.effects.router
         found = router.owners(router.stopped_at(reply.our_number))
         every = [one.id for one in applications(tx)] if None in found else []

@@ -57,15 +57,13 @@ class SignatureReplies:
             return self._text(tx, reply, latest, Said.CODE_AND_REFUSAL, listeners, now, wakes)
         return self._code(tx, reply, listeners, found[0], now, wakes)
 
-    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
-        """Tell every open request of this number that its owner said STOP; the reply belongs to the latest."""
-        rows = [one for one in self._listening(tx, reply) if one.final_at is None]
-        claimed: Claimed | None = None
-        for row in _one_a_request(rows):
+    def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> list[Claimed]:
+        """Tell every open request of this number that its owner said STOP; return them, the latest first."""
+        rows = _one_a_request([one for one in self._listening(tx, reply) if one.final_at is None])
+        for row in rows:
             event = TextReplied(row.signer_id, reply.id, Said.STOP)
             self._tell(tx, reply, row.request_id, [event], [], Facts(), now, wakes, "opt_out_word")
-            claimed = Claimed(row.application_id, row.request_id, "opt_out_word")
-        return claimed
+        return [Claimed(row.application_id, row.request_id, "opt_out_word") for row in reversed(rows)]
 
     # Who listens.
 

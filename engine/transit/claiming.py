@@ -13,6 +13,7 @@ from engine.smpp.text import Alphabet, Concatenation, NoFreeReference, Segments,
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.books import Books
+from engine.transit.classes import Lane
 from engine.transit.queue import Carrier, Claimable, OnWire, PartOnWire
 from engine.transit.references import LiveReferences
 from engine.transit.routing import SenderForm
@@ -25,6 +26,8 @@ _IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
 
 Silenced = Callable[..., set[str]]
 """Of a transaction, an application, (message, number, sender) each and their `lane`: what must not leave."""
+Reached = Callable[[Tx, str, Sequence[tuple[str, str]], int], None]
+"""Notes, of a transaction and an application, as which sender its marketing leaves for which number, and when."""
 
 
 class PlainMessage(NamedTuple):
@@ -142,6 +145,7 @@ class Claim:
     references: LiveReferences
     books: Books
     silenced: Silenced | None = None
+    reached: Reached | None = None
 
     def __call__(self, tx: Tx) -> Claimed:
         """Run the claim; may run twice, so nothing but rows is changed (a reference drawn is the message's already)."""
@@ -190,6 +194,10 @@ class Claim:
             for mark in marks:
                 if mark.id not in marked:
                     self.references.end(mark.id)
+        if self.reached is not None and self.lane == Lane.BULK and marked:
+            # Now and not when it is queued: marketing that never leaves has reached nobody.
+            sent = [(row.sender, row.recipient) for row in rows if row.id in marked]
+            self.reached(tx, self.application_id, sent, self.now)
         self._end(tx, expired, failed, crowded, stopped, claimed)
         claimed.taken = len(marked) + len(claimed.settled) + len(crowded)
         return claimed

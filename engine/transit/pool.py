@@ -26,7 +26,7 @@ from engine.transit.binding import Connect, backoff, bind_options, connector
 from engine.transit.books import Bells, Books
 from engine.transit.canceling import Canceling
 from engine.transit.capacity import Capacity
-from engine.transit.claiming import InFlight, Quirks, Silenced, Wording
+from engine.transit.claiming import InFlight, Quirks, Reached, Silenced, Wording
 from engine.transit.classes import Classes, Lane
 from engine.transit.health import Health
 from engine.transit.inbox import Inbox
@@ -117,6 +117,7 @@ class Surroundings:
     taken: Callable[[str, TakenIn], None]  # account, what changed
     connect: Callable[[BindSettings, AccountSettings], Connect] = connector
     silenced: Silenced | None = None
+    reached: Reached | None = None
 
 
 @dataclass(slots=True)
@@ -339,6 +340,7 @@ class Pool:
             references=self.references,
             books=around.books,
             silenced=around.silenced,
+            reached=around.reached,
             run=around.run,
             mine=lambda plan, lane: self.health.serves(name, plan, lane),
             told=around.ring_webhooks,

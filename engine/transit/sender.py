@@ -23,7 +23,7 @@ from engine.transit import queue
 from engine.transit.backlog import Backlog, Bell, QueueKey
 from engine.transit.books import Bells, Books
 from engine.transit.capacity import Capacity
-from engine.transit.claiming import Claim, Claimed, InFlight, Silenced, Wording
+from engine.transit.claiming import Claim, Claimed, InFlight, Reached, Silenced, Wording
 from engine.transit.classes import Lane
 from engine.transit.health import MANY
 from engine.transit.references import LiveReferences
@@ -80,6 +80,7 @@ class Sender:
     most: Callable[[], int] = lambda: MANY  # messages that the account may be given now
     unused: Callable[[], None] = lambda: None  # told when what `most` allowed was not needed
     silenced: Silenced | None = None  # whose readers said STOP
+    reached: Reached | None = None  # told whom marketing reaches
     far: Callable[[], bool] = lambda: False  # whether the peer's answers take long
     lanes: tuple[Lane, ...] = tuple(Lane)
     bulk_share: float = 0.1
@@ -225,6 +226,7 @@ class Sender:
             references=self.references,
             books=self.books,
             silenced=self.silenced,
+            reached=self.reached,
         )
         # From here to the end of the write nothing may cancel: a message marked *on wire* is written, released or in
         # doubt.

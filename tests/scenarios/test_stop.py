@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 import trio.testing
 
+from engine.consent import Said
 from engine.store.connections import Database
 from tests.couriers import ANNA, BORIS, OURS, SENDERS
 from tests.rig import APP, EVENTS, REPLIES, bind_settings, rig
+from tests.scenarios.test_leads import Form
 
 Autojump = trio.testing.MockClock
 STOP_AT, CODES = "36180", "38123"
+OTHER = "app_other"
 MARKETING = {"lane": "bulk", "stop_address": STOP_AT, "application": APP, "accounts": ["sim"]}
 TREE: dict[str, Any] = {
     "senders": {
@@ -100,26 +103,66 @@ async def test_stop_between_queueing_and_sending_stops_the_message(
 
 
 async def test_stop_at_a_shared_address_is_for_whoever_wrote_last(database: Database, autojump_clock: Autojump) -> None:
-    other = "app_other"
     shared = {
         "senders": {
             "news": {"address": "Boutique", **MARKETING},
-            "theirs": {"address": "Autre", **MARKETING, "application": other},
+            "theirs": {"address": "Autre", **MARKETING, "application": OTHER},
         }
     }
     async with rig(database, **shared) as pair:
         consent, now = pair.core.consent, pair.clock.now()
-        for application, phone in ((APP, ANNA), (other, ANNA), (APP, BORIS)):
+        for application, sender, phone in ((APP, "news", ANNA), (OTHER, "theirs", ANNA), (APP, "news", BORIS)):
             await pair.core.store.write(
-                lambda tx, application=application, phone=phone: consent.reached(
-                    tx, application, [(STOP_AT, phone)], now
-                )
+                lambda tx, application=application, sent=(sender, phone): consent.reached(tx, application, [sent], now)
             )
         for phone in (ANNA, BORIS):
             pair.sim.handset(phone).reply("STOP", to=STOP_AT)
         await pair.settled(3)
         owners = {row["source"]: row["application_id"] for row in await pair.rows(REPLIES)}
-        assert owners == {ANNA: other, BORIS: APP}
+        assert owners == {ANNA: OTHER, BORIS: APP}
+
+
+SHARED: dict[str, Any] = {
+    "senders": {
+        "main": {"address": CODES, "stop_address": STOP_AT, "application": APP, "accounts": ["sim"]},
+        "theirs": {"address": "Autre", **MARKETING, "application": OTHER},
+    },
+    "numbers": {"short": {"address": CODES, "application": APP, "accounts": ["sim"]}},
+}
+
+
+async def test_stop_that_ends_an_old_lead_is_also_for_whoever_wrote_last(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SHARED) as pair:
+        form = Form(pair)
+        lead = await form.proven()
+        await pair.until(
+            await pair.send("Soldes !", ANNA, category="marketing", app=OTHER, sender="theirs"), "delivered"
+        )
+        pair.sim.handset(ANNA).reply("STOP", to=STOP_AT)
+        await pair.settled(3)
+        assert (await form.shown(lead))["reason"] == "opted_out"
+        [reply] = await pair.rows(REPLIES)
+        assert (reply["application_id"], reply["case_id"]) == (APP, lead)
+        again = await pair.send("Soldes !", ANNA, category="marketing", app=OTHER, sender="theirs")
+        mine = await pair.send("Promo !", ANNA, category="marketing")
+        await pair.settled(5)
+        assert [(await pair.message(one))["reason"] for one in (again, mine)] == ["opted_out", "opted_out"]
+
+
+async def test_marketing_that_never_left_was_not_the_last(database: Database, autojump_clock: Autojump) -> None:
+    async with rig(database, **SHARED) as pair:
+        now = pair.clock.now()
+        said = Said(OTHER, ANNA, "theirs", "He wants no more of it.", category="marketing")
+        await pair.core.store.write(lambda tx: pair.core.consent.opt_out(tx, said, now))
+        await pair.until(await pair.send("Promo !", ANNA, category="marketing"), "delivered")
+        late = await pair.send("Soldes !", ANNA, category="marketing", app=OTHER, sender="theirs")
+        await pair.until(late, "canceled")
+        pair.sim.handset(ANNA).reply("STOP", to=STOP_AT)
+        await pair.settled(3)
+        [reply] = await pair.rows(REPLIES)
+        assert reply["application_id"] == APP
 
 
 @pytest.mark.parametrize("strict", [(), (APP,)])
