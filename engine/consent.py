@@ -99,9 +99,9 @@ class Consent:
     def silenced(
         self, tx: Tx, application_id: str, asked: Iterable[tuple[str, str, str]], *, lane: int = Lane.BULK
     ) -> set[str]:
-        """Return which messages of a lane must not leave: of (message, number, sender) each. Codes always may, unless
-        their reader said STOP ALL to an application that is strict about it. Nothing is taken from `asked` while the
-        application has no opt-out at all.
+        """Return which messages of a lane must not leave: of (message, number, sender or EVERY_SENDER) each. Codes
+        always may, unless their reader said STOP ALL to an application that is strict about it. Nothing is taken from
+        `asked` while the application has no opt-out at all.
         """
         is_code = lane == Lane.OTP
         if is_code and application_id not in self.strict:

@@ -1,8 +1,8 @@
 """What STOP and START do, whatever conversation they meet: into the ledger, to whoever writes through the address, and
 one confirmation.
 
-Store functions, before every other reading of a reply. Exact words act for all that a sender sends; looser ones that
-any reader takes for an opt-out act for marketing alone, and are told as such, to be looked at.
+Store functions, before every other reading of a reply. Exact words act for all that a sender sends, at a stop address
+for marketing; looser ones that any reader takes for an opt-out act for marketing alone, and are told, to be looked at.
 """
 
 from collections.abc import Sequence
@@ -58,9 +58,13 @@ class Opting:
         owners = list(dict.fromkeys((*self._owners(tx, reply), *(one.application_id for one in ended))))
         if not owners:
             return None
+        is_all = spoken in OPT_OUT_ALL
+        senders = [EVERY_SENDER] if is_all else self._senders(reply)
+        # Marketing alone says where STOP may be sent to: what is written there is about marketing.
+        of_marketing = is_stop and not is_all and bool(self.effects.router.stopped_at(reply.our_number))
+        category = _MARKETING if of_marketing else _ALL
         for application_id in owners:
-            senders = [EVERY_SENDER] if spoken in OPT_OUT_ALL else self._senders(reply)
-            self._write(tx, reply, application_id, senders, now, wakes, category=_ALL, is_stop=is_stop)
+            self._write(tx, reply, application_id, senders, now, wakes, category=category, is_stop=is_stop, exact=True)
         return ended[0] if ended else Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
 
     def loose(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
@@ -69,7 +73,10 @@ class Opting:
             return None
         owners = self._owners(tx, reply)
         for application_id in owners:
-            self._write(tx, reply, application_id, self._senders(reply), now, wakes, category=_MARKETING, is_stop=True)
+            self._write(
+                tx, reply, application_id, self._senders(reply), now, wakes,
+                category=_MARKETING, is_stop=True, exact=False,
+            )  # fmt: skip
         return Claimed(owners[0], "", "opt_out_meaning") if owners else None
 
     # Whom it is for.
@@ -105,6 +112,7 @@ class Opting:
         *,
         category: str,
         is_stop: bool,
+        exact: bool,
     ) -> None:
         is_news = False
         for sender in senders:
@@ -116,15 +124,16 @@ class Opting:
         kind = "consent.revoked" if is_stop else "consent.granted"
         told = event_data(
             kind, **{"from": mask(reply.source)}, to=reply.our_number, reply_id=reply.id, category=category,
-            exact=category == _ALL,
+            exact=exact,
         )  # fmt: skip
         subject = f"{reply.id}:{application_id}"
         wakes.bells += record(tx, [NewEvent(application_id, kind, subject, 1, told)], self.consent.clock.new_id, now)
         if is_news and self.confirms:
-            self._confirm(tx, reply, application_id, senders, now, wakes)
+            step = "stopped" if category == _ALL else "stopped_marketing"
+            self._confirm(tx, reply, application_id, senders, step, now, wakes)
 
     def _confirm(
-        self, tx: Tx, reply: JoinedReply, application_id: str, senders: Sequence[str], now: int, wakes: Wakes
+        self, tx: Tx, reply: JoinedReply, application_id: str, senders: Sequence[str], step: str, now: int, wakes: Wakes
     ) -> None:
         """Confirm an opt-out once: answers to replies may leave whatever stands against their reader."""
         carried = self.effects.router.senders_at(reply.account, reply.our_number)
@@ -138,6 +147,6 @@ class Opting:
             return  # a short code or a name: nobody is there to be told
         there = Destination(phone.country, None, not phone.valid, sender)
         self.effects.notice(
-            tx, application_id, "consent", "stopped", profile.languages[0], {"brand": profile.brand}, reply.source,
+            tx, application_id, "consent", step, profile.languages[0], {"brand": profile.brand}, reply.source,
             there, now, wakes,
         )  # fmt: skip

@@ -21,11 +21,14 @@ from engine.transit.settling import SECOND, overdue
 
 _MOST_VALIDITY_S: Final = 63 * 86_400  # GSM's longest relative validity (3GPP 23.040 §9.2.3.12.1)
 _ANSWERS: Final = "auto_reply"
+_DELIVERY: Final = "dlv_"  # how the ids of deliveries begin
 _IN_TLVS: Final = {Concatenation.SAR, Concatenation.PAYLOAD}
 
 
 Silenced = Callable[..., set[str]]
-"""Of a transaction, an application, (message, number, sender) each and their `lane`: what must not leave."""
+"""Of a transaction, an application, (message, number, sender) each and their `lane`: what must not leave. Without a
+sender only STOP ALL holds.
+"""
 Reached = Callable[[Tx, str, Sequence[tuple[str, str]], int], None]
 """Notes, of a transaction and an application, as which sender its marketing leaves for which number, and when."""
 
@@ -203,10 +206,16 @@ class Claim:
         return claimed
 
     def _stopped(self, tx: Tx, rows: Sequence[Claimable]) -> set[str]:
-        """Return the messages whose reader said STOP: this is the last moment to ask. Answers to replies may leave."""
+        """Return the messages whose reader said STOP: this is the last moment to ask. Answers to replies may leave, and
+        what a delivery tells: its recipient waits for it, and must hear of a delegate.
+        """
         if self.silenced is None or not rows:
             return set()
-        asked = ((row.id, row.recipient, row.sender) for row in rows if row.message_class != _ANSWERS)
+        asked = (
+            (row.id, row.recipient, "" if (row.case_id or "").startswith(_DELIVERY) else row.sender)
+            for row in rows
+            if row.message_class != _ANSWERS
+        )
         return self.silenced(tx, self.application_id, asked, lane=self.lane)
 
     def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:

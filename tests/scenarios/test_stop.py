@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 import trio.testing
 
+from engine.cases.deliveries import Asked
 from engine.consent import Said
 from engine.store.connections import Database
-from tests.couriers import ANNA, BORIS, OURS, SENDERS
-from tests.rig import APP, EVENTS, REPLIES, bind_settings, rig
+from tests.couriers import ANNA, BORIS, OURS, SENDERS, Depot
+from tests.rig import APP, EVENTS, MESSAGES, REPLIES, bind_settings, rig
 from tests.scenarios.test_leads import Form
+from tests.scenarios.test_signing import Desk, signer
 
 Autojump = trio.testing.MockClock
 STOP_AT, CODES = "36180", "38123"
@@ -149,6 +151,45 @@ async def test_stop_that_ends_an_old_lead_is_also_for_whoever_wrote_last(
         mine = await pair.send("Promo !", ANNA, category="marketing")
         await pair.settled(5)
         assert [(await pair.message(one))["reason"] for one in (again, mine)] == ["opted_out", "opted_out"]
+
+
+async def test_stop_at_its_address_is_of_marketing_alone(database: Database, autojump_clock: Autojump) -> None:
+    """Issue 5: codes, signature and handover are exempt from a marketing STOP."""
+    async with rig(database, **SHARED) as pair:
+        depot, desk = Depot(pair), Desk(pair)
+        delivery = await depot.create()
+        await depot.arriving(delivery)
+        pair.sim.handset(ANNA).reply("STOP", to=STOP_AT)
+        await pair.settled(3)
+        assert depot.texts()[-1] == "Sceau: noted, you will get no more advertising from us."
+        for event in [row for row in await pair.rows(EVENTS) if row["type"] == "consent.revoked"]:
+            told = json.loads(event["data"])
+            assert (told["category"], told["exact"]) == ("marketing", True)
+        assert (await depot.call("delegate", delivery, Asked(BORIS, "FR"))).code == "delegated"
+        assert depot.texts()[-1].endswith("finissant par 72. Pas vous ? Répondez NON.")
+        await desk.create(signer(ANNA))
+        notice = await pair.send("Votre facture est prête.", ANNA)
+        promo = await pair.send("Promo !", ANNA, category="marketing")
+        await pair.settled(5)
+        assert [await pair.state(one) for one in (notice, promo)] == ["delivered", "canceled"]
+        assert await desk.states() == ["notified"]
+        assert {row["state"] for row in await pair.rows(MESSAGES) if row["id"] != promo} == {"delivered"}
+
+
+@pytest.mark.parametrize(("word", "is_told"), [("STOP", True), ("STOP ALL", False)])
+async def test_a_recipient_who_said_stop_still_hears_of_a_delegate_unless_it_was_stop_all(
+    database: Database, autojump_clock: Autojump, word: str, is_told: bool
+) -> None:
+    async with rig(database, **SENDERS) as pair:
+        depot = Depot(pair)
+        delivery = await depot.create()
+        await depot.arriving(delivery)
+        await depot.says(word)
+        notice = await pair.send("Votre facture est prête.", ANNA)
+        assert (await depot.call("delegate", delivery, Asked(BORIS, "FR"))).code == "delegated"
+        await pair.settled(5)
+        assert depot.texts()[-1].endswith("Répondez NON.") is is_told
+        assert await pair.state(notice) == "canceled"
 
 
 async def test_marketing_that_never_left_was_not_the_last(database: Database, autojump_clock: Autojump) -> None:
