@@ -26,7 +26,7 @@ from workflows.base import (
     Verdict,
 )
 from workflows.lead import Facts, Happened, Marketing, Replied, Spent, Stopped, spend, start, step, view
-from workflows.lead_answers import points_of
+from workflows.lead_answers import accepts, points_of
 from workflows.lead_case import ATTEMPTS, MOVES, SENDS, LeadCase, Proof, State
 from workflows.lead_model import AXES, BANT, FIT, INTENT, Kind, Model, ModelError, Question
 from workflows.lead_scoring import axis, classed, intent, total, with_level, with_points
@@ -126,6 +126,22 @@ def test_a_number_earns_the_greatest_row_that_it_reaches(text: str, points: int 
 def test_words_earn_their_points_and_any_words_the_rest() -> None:
     why = Question("why", "need", Kind.FREE, {"fr": "?"}, {"urgent": 5, "sous peu": 4}, else_points=2)
     assert [points_of(why, text) for text in ("C'est URGENT !", "oui, sous  peu", "bof", " !! ")] == [5, 4, 2, None]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_accepted"), [("ne m'envoyez plus de pub", False), ("Trop de SMS, plus de sms !", True), ("bof", False)]
+)
+def test_any_words_answer_a_free_question_but_only_its_own_are_surely_meant_for_it(
+    text: str, is_accepted: bool
+) -> None:
+    why = Question("why", "need", Kind.FREE, {"fr": "?"}, {"plus de sms": 1, "moins": 3}, else_points=2)
+    assert points_of(why, text) is not None
+    assert accepts(why, text) is is_accepted
+
+
+@pytest.mark.parametrize(("text", "is_accepted"), [("B", True), ("stop it", False), ("arretez", False)])
+def test_a_choice_accepts_its_letters_alone(text: str, is_accepted: bool) -> None:
+    assert accepts(BANT.questions[0], text) is is_accepted
 
 
 @pytest.mark.parametrize(

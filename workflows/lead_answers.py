@@ -31,6 +31,15 @@ def points_of(question: Question, text: str) -> int | None:
             return _by_words(question, text)
 
 
+def accepts(question: Question, text: str) -> bool:
+    """Tell whether a text answers a question in its own terms: to a free one any words are an answer, but only those
+    that it asks for are told from words that mean something else.
+    """
+    if question.kind is Kind.FREE:
+        return len(text) <= _LONGEST and bool(_said(question, text))
+    return points_of(question, text) is not None
+
+
 def _by_number(question: Question, text: str) -> int | None:
     """The greatest row that the number reaches; `20 000`, `20.000` and `20k` are the same."""
     found = _NUMBER.search(text)
@@ -45,8 +54,9 @@ def _by_number(question: Question, text: str) -> int | None:
 
 
 def _by_words(question: Question, text: str) -> int | None:
+    return max(_said(question, text), default=question.else_points) if words_of(text) else None
+
+
+def _said(question: Question, text: str) -> list[int]:
     spoken = f" {words_of(text)} "
-    if not spoken.strip():
-        return None
-    said = [worth for word, worth in question.points.items() if f" {words_of(word)} " in spoken]
-    return max(said, default=question.else_points)
+    return [worth for word, worth in question.points.items() if f" {words_of(word)} " in spoken]

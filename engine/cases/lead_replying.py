@@ -12,6 +12,7 @@ from engine.cases.outcomes import Claimed, Wakes
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from workflows.lead import Replied, Stopped
+from workflows.lead_answers import accepts
 from workflows.lead_case import Proof, State
 from workflows.matching import means_opt_out
 from workflows.reply_words import Meaning, meaning_of
@@ -25,7 +26,7 @@ class LeadReplies:
 
     def heard(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
         """Take a reply that answers a lead's question, proves its number, or answers a sequence; else None."""
-        waiting = [held for held in self._open(tx, reply) if _waits(held, reply.text)]
+        waiting = [held for held in self._open(tx, reply) if self._waits(tx, held, reply.text)]
         if not waiting:
             return None
         held = max(waiting, key=lambda one: (bool(one.case.asked), one.case.asked_at, one.row.id))
@@ -40,6 +41,10 @@ class LeadReplies:
             self.leads.take(tx, held, Stopped(reply.id), now, wakes)
         return [Claimed(held.row.application_id, held.row.id, "opt_out_word") for held in closed]
 
+    def open_to(self, tx: Tx, reply: JoinedReply) -> list[str]:
+        """Return the applications that have an open lead of this number, which they write to through this sender."""
+        return [held.row.application_id for held in self._open(tx, reply)]
+
     def _open(self, tx: Tx, reply: JoinedReply) -> list[Held]:
         phone_fp = self.leads.keyring.fingerprint("phone", reply.source)
         senders = self.leads.effects.router.senders_at(reply.account, reply.our_number)
@@ -47,10 +52,14 @@ class LeadReplies:
         held = [self.leads.hold(row) for row in rows if row is not None]
         return [one for one in held if one.person.sender in senders]
 
-
-def _waits(held: Held, text: str) -> bool:
-    case = held.case
-    if case.state is State.UNVERIFIED:
-        return case.proof is Proof.REPLY and meaning_of(text) is Meaning.YES
-    # To a question any words are an answer; to marketing, some of them mean that there shall be no more of it.
-    return bool(case.asked) or (bool(case.sequence or case.reengaging) and not means_opt_out(text))
+    def _waits(self, tx: Tx, held: Held, text: str) -> bool:
+        case = held.case
+        if case.state is State.UNVERIFIED:
+            return case.proof is Proof.REPLY and meaning_of(text) is Meaning.YES
+        if not case.asked and not case.sequence and not case.reengaging:
+            return False
+        if not means_opt_out(text):
+            return True
+        # Some words mean that there shall be no more of it, unless they are what the question asks for.
+        question = self.leads.asked(tx, held)
+        return question is not None and accepts(question, text)

@@ -34,7 +34,7 @@ from workflows import lead
 from workflows.base import Canceled, CancelSends, Checked, Effect, Refused, Resent, Seal, Send, Step, TimerFired
 from workflows.lead import WORKFLOW, Event, Facts, Happened, Marketing, Remodeled, Spent
 from workflows.lead_case import CODE_LENGTH, LeadCase, Proof
-from workflows.lead_model import BANT, Model
+from workflows.lead_model import BANT, Model, Question
 from workflows.lead_scoring import intent, total
 from workflows.lead_telling import STAGES, reached
 from workflows.quiet_hours import window
@@ -224,6 +224,10 @@ class Leads:
         assert row is not None
         self.take(tx, self.hold(row), Remodeled(), now, wakes)
         return True
+
+    def asked(self, tx: Tx, held: Held) -> Question | None:
+        """Return the question that a lead is to answer, as its model says it now."""
+        return self._model(tx, held).question(held.case.asked)
 
     def dormant_at(self, tx: Tx, row: CaseRow) -> int | None:
         """Return when a lead is to be called back, None for never."""

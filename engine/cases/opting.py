@@ -26,10 +26,13 @@ _MARKETING: Final = "marketing"
 
 
 class Stoppable(Protocol):
-    """Conversations of one kind that a STOP ends."""
+    """Conversations of one kind that a STOP ends, or is taken in."""
 
     def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> list[Claimed]:
         """End those with the number that wrote, over all applications; return each, the latest first."""
+
+    def open_to(self, tx: Tx, reply: JoinedReply) -> list[str]:
+        """Return the applications of those with the number that wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Opting:
         """Take a reply that nobody else claims and that a reader takes for an opt-out."""
         if not means_opt_out(reply.text):
             return None
-        owners = self._owners(tx, reply)
+        talking = [each for one in self.stoppables for each in one.open_to(tx, reply)]
+        owners = list(dict.fromkeys((*self._owners(tx, reply), *talking)))
         for application_id in owners:
             self._write(
                 tx, reply, application_id, self._senders(reply), now, wakes,

@@ -65,6 +65,10 @@ class SignatureReplies:
             self._tell(tx, reply, row.request_id, [event], [], Facts(), now, wakes, "opt_out_word")
         return [Claimed(row.application_id, row.request_id, "opt_out_word") for row in reversed(rows)]
 
+    def open_to(self, tx: Tx, reply: JoinedReply) -> list[str]:
+        """Return the applications that have an open signing of this number."""
+        return [one.application_id for one in self._listening(tx, reply) if one.final_at is None]
+
     # Who listens.
 
     def _listening(self, tx: Tx, reply: JoinedReply) -> list[signing_rows.Row]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 import trio.testing
 
 from engine.cases import lead_rows
@@ -301,6 +302,23 @@ async def test_words_that_mean_stop_are_taken_for_it_also_in_answer_to_a_call(
         for day in (63, 130, 200):
             await form.wait(day)
         assert (len(form.texts()), (await form.shown(lead))["sequence"]) == (before, None)
+
+
+@pytest.mark.parametrize("owner", [APP, "app_other"])
+async def test_words_that_mean_stop_are_heard_also_while_a_question_is_open(
+    database: Database, autojump_clock: Autojump, owner: str
+) -> None:
+    """Whoever owns the number, they are for the lead's application too."""
+    numbers = {"short": {"address": OURS, "application": owner, "accounts": ["sim"]}}
+    async with rig(database, **{**SENDERS, "numbers": numbers}) as pair:
+        form = Form(pair)
+        lead = await form.proven()
+        await form.says("ne m'envoyez plus de sms")
+        [standing] = await pair.core.store.read(lambda tx: pair.core.consent.standing(tx, APP, ANNA))
+        assert (standing["sender"], standing["category"]) == ("main", "marketing")
+        assert not [text for text in form.texts() if "did not understand" in text]
+        await form.says("C")  # the question stays open
+        assert (await form.shown(lead))["bant"]["budget"] == 5
 
 
 async def asleep(form: Form) -> bool:
