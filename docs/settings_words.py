@@ -58,6 +58,7 @@ WORDS: Final[Mapping[str, str]] = {
     "lead_models.sequences": "`name`, `trigger`, `messages` of `after_s` and `text`",
     "lead_models.weights": "of the axes and of fit; 1 each",
     "lead_models.half_life_s": "in which intent halves; seven days",
+    "lead_models.silence_s": "an unanswered question lets the sequence with the trigger `silence` begin; one day",
     "lead_models.brand": "at the beginning of texts; `Sceau`",
     "lead_models.sender": "address of the sender; else the application's first",
     "lead_models.dormancy.after_days": "days without an answer or event, 1 or more",

@@ -31,6 +31,7 @@ class LeadModelSettings(NamedPart):
     brand: str | None = None
     sender: str | None = None
     dormancy: DormancySettings | None = None
+    silence_s: int | None = None
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:

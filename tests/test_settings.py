@@ -493,6 +493,7 @@ READ_AS = {
             "sequences",
             "weights",
             "half_life_s",
+            "silence_s",
             "brand",
             "sender",
             "dormancy.after_days",

@@ -13,8 +13,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from engine.events import event_data
 from workflows.base import (
     SECOND,
+    Arm,
     Canceled,
+    CancelSends,
     Checked,
+    Disarm,
     Notify,
     Outcome,
     Refused,
@@ -155,6 +158,8 @@ def test_a_choice_accepts_its_letters_alone(text: str, is_accepted: bool) -> Non
         ({"weights": {"budget": -1}}, "weights"),
         ({"weights": dict.fromkeys(AXES, 0)}, "weights"),
         ({"half_life_s": 1}, "half_life_s"),
+        ({"silence_s": 59}, "silence_s"),
+        ({"silence_s": 86_400.0}, "silence_s"),
         ({"events": [{"name": "visit", "axis": INTENT, "points": 101}]}, "events[0]"),
         ({"sequences": [{"name": "s", "trigger": "t", "messages": []}]}, "sequences[0].messages"),
         ({"surprise": 1}, "surprise"),
@@ -175,7 +180,7 @@ def test_a_model_that_cannot_be_is_refused_by_the_setting_that_is_wrong(given: d
 
 
 def test_a_model_is_written_and_read_back_unchanged() -> None:
-    for given in (SEQUENCE, {"sequences": [BACK], "dormancy": {"after_days": 30}}):
+    for given in (SEQUENCE | {"silence_s": 7_200}, {"sequences": [BACK], "dormancy": {"after_days": 30}}):
         model = Model.load("m", given)
         assert Model.load("m", model.dump()) == model
     assert Model.load("bant", BANT.dump()) == BANT
@@ -197,7 +202,58 @@ def test_a_sequence_waits_for_the_hours_and_ends_for_whoever_is_qualified() -> N
     assert (done.case.sequence, done.effects) == ("", ())
 
 
-HAPPENINGS = ("expiry", "nurture", "stop", "resend", "cancel", "visit", "demo_request", "unknown", "accepted")
+TALKING = Model.load("m", SEQUENCE)
+ASKED = replace(
+    CASE, state=State.OPEN, verified_at=NOW, heard_at=NOW, asked="budget", asked_at=NOW, model="m", attempts=1
+)  # fmt: skip
+
+
+def stepped(case: LeadCase, event: Any, now: int) -> Step[LeadCase]:
+    marketing = Marketing(now, now + DAY) if isinstance(event, TimerFired) else None
+    decided = step(case, event, Facts(TALKING, marketing=marketing), now)
+    assert isinstance(decided, Step)
+    return decided
+
+
+def test_a_question_arms_a_timer_only_if_its_model_says_something_to_silence() -> None:
+    fresh = replace(ASKED, state=State.UNVERIFIED, verified_at=0, asked="", asked_at=0)
+    for model, arms in ((TALKING, [Arm("unanswered", NOW + DAY)]), (BANT, [])):
+        proven = step(fresh, Checked(Verdict.RIGHT), Facts(model), NOW)
+        assert isinstance(proven, Step)
+        assert proven.case.asked == "budget"
+        assert [one for one in proven.effects if isinstance(one, Arm)] == arms
+
+
+def test_an_unanswered_question_lets_the_sequence_for_silence_begin_and_may_still_be_answered() -> None:
+    assert stepped(ASKED, TimerFired("unanswered"), NOW + DAY - 1).effects == (Arm("unanswered", NOW + DAY),)
+    silent = stepped(ASKED, TimerFired("unanswered"), NOW + DAY)
+    assert (silent.case.sequence, silent.case.asked) == ("later", "budget")
+    assert Arm("nurture", NOW + DAY + 3_600 * SECOND) in silent.effects
+    sent = stepped(silent.case, TimerFired("nurture"), NOW + 2 * DAY)
+    assert [one.message_class for one in sent.effects if isinstance(one, Send)] == ["marketing"]
+    late = stepped(sent.case, Replied("rpl_1", "C"), NOW + 3 * DAY)
+    assert (late.case.answered, axis(late.case, "budget"), late.case.sequence) == (("budget",), 5, "")
+    assert late.effects[:2] == (Disarm("nurture"), CancelSends(roles=("nurture:1",)))
+    assert Arm("unanswered", NOW + 4 * DAY) in late.effects  # the next question's
+
+
+def test_silence_is_met_once_a_question_and_never_beside_another_sequence() -> None:
+    silent = stepped(ASKED, TimerFired("unanswered"), NOW + DAY).case
+    over = replace(silent, sequence="")
+    assert stepped(over, TimerFired("unanswered"), NOW + 9 * DAY).effects == ()
+    again = stepped(over, Replied("rpl_1", "quoi ?"), NOW + 9 * DAY)
+    assert Arm("unanswered", NOW + 10 * DAY) in again.effects  # it was asked once more
+    busy = stepped(ASKED, Happened("lev_1", "demo_request"), NOW)
+    assert Disarm("unanswered") in busy.effects
+    assert stepped(busy.case, TimerFired("unanswered"), NOW + DAY).effects == ()
+
+
+@pytest.mark.parametrize("changed", [{"stage": "qualified"}, {"consented": False}, {"state": State.CLOSED}])
+def test_silence_of_whom_nothing_may_be_sent_begins_nothing(changed: dict[str, Any]) -> None:
+    assert stepped(replace(ASKED, **changed), TimerFired("unanswered"), NOW + DAY).effects == ()
+
+
+TIMERS = ("expiry", "nurture", "unanswered")
 
 
 class Leads(RuleBasedStateMachine):
@@ -213,7 +269,7 @@ class Leads(RuleBasedStateMachine):
 
     def facts(self, kind: str = "") -> Facts:
         """Whether marketing may be sent is worked out for timers alone: nothing else may ask."""
-        marketing = Marketing(self.now, self.now + DAY) if kind in {"expiry", "nurture"} else None
+        marketing = Marketing(self.now, self.now + DAY) if kind in TIMERS else None
         return Facts(self.model, marketing=marketing)
 
     def take(self, decided: Step[LeadCase] | Refused) -> None:
@@ -250,14 +306,10 @@ class Leads(RuleBasedStateMachine):
     def reply(self, text: str) -> None:
         self.take(step(self.case, Replied("rpl_1", text), self.facts(), self.now))
 
-    @rule(
-        kind=st.sampled_from(
-            ["expiry", "nurture", "stop", "resend", "cancel", "visit", "demo_request", "unknown", "accepted"]
-        )
-    )
+    @rule(kind=st.sampled_from([*TIMERS, "stop", "resend", "cancel", "visit", "demo_request", "unknown", "accepted"]))
     def happen(self, kind: str) -> None:
         events: dict[str, Any] = {
-            "expiry": TimerFired("expiry"), "nurture": TimerFired("nurture"), "stop": Stopped("rpl_2"),
+            **{one: TimerFired(one) for one in TIMERS}, "stop": Stopped("rpl_2"),
             "resend": Resent(), "cancel": Canceled(), "accepted": Settled("proof:1", Outcome.ACCEPTED),
         }  # fmt: skip
         self.take(step(self.case, events.get(kind) or Happened("lev_1", kind), self.facts(kind), self.now))

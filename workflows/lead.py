@@ -45,7 +45,7 @@ from workflows.lead_case import (
 )
 from workflows.lead_dormancy import dormant_at
 from workflows.lead_model import FIT, OURS, SILENCE, Rule
-from workflows.lead_nurturing import begin, heard, nurture, wake, watched
+from workflows.lead_nurturing import begin, broken, fall_silent, heard, nurture, wake, watched
 from workflows.lead_scoring import classed, with_level, with_points
 from workflows.lead_sending import NOTICE_LIFE_US, Facts, Marketing, in_language, text_to
 from workflows.lead_telling import (
@@ -53,6 +53,7 @@ from workflows.lead_telling import (
     EVENTS,
     EXPIRY,
     NURTURE,
+    UNANSWERED,
     Moved,
     about,
     done,
@@ -264,6 +265,8 @@ def _tick(case: LeadCase, kind: str, facts: Facts, now: int) -> Moved:
         return Step(case)
     if kind == DORMANCY:
         return wake(case, facts, now)
+    if kind == UNANSWERED:
+        return fall_silent(case, facts, now)
     return nurture(case, facts, now) if kind == NURTURE else Step(case)
 
 
@@ -278,7 +281,7 @@ def _next(case: LeadCase, facts: Facts, now: int) -> tuple[LeadCase, tuple[Effec
     if not open_ones or case.questions_over:
         return _questions_over(case, facts, now)
     question = open_ones[0]
-    case = replace(case, asked=question.id, asked_at=now, asked_again=False)
+    case = replace(case, asked=question.id, asked_at=now, asked_again=False, silent=False)
     asked = about(case, "question_asked", question=question.id)
     return case, (_question(case, facts, "question", question.text, now), asked)
 
@@ -293,7 +296,7 @@ def _questions_over(case: LeadCase, facts: Facts, now: int) -> tuple[LeadCase, t
     thanks: tuple[Effect, ...] = ()
     if case.answered and not case.questions_over:
         thanks = (text_to(case, facts, "thanks", "thanks", now + NOTICE_LIFE_US),)
-    case = replace(case, asked="", questions_over=True)
+    case = replace(case, asked="", silent=False, questions_over=True)
     if case.stage == "qualified" or case.sequence:
         return case, thanks
     case, begun = begin(case, SILENCE, facts, now)
@@ -305,6 +308,8 @@ def _replied(case: LeadCase, event: Replied, facts: Facts, now: int) -> Moved:
     if case.state is State.UNVERIFIED:
         said_yes = case.proof is Proof.REPLY and meaning_of(event.text) is Meaning.YES
         return _verified(case, "reply", event.reply_id, facts, now) if said_yes else Step(case)
+    case, spoken = broken(case, facts)
+    ended += spoken
     question = facts.model.question(case.asked)
     if question is None:
         # Whoever answers without being asked is heard by people from here on.
@@ -334,8 +339,8 @@ def _not_understood(case: LeadCase, facts: Facts, now: int) -> Moved:
     question = facts.model.question(case.asked)
     if question is not None and not case.asked_again:
         again = _question(case, facts, "again", question.text, now)
-        return Step(replace(case, asked_again=True), (again,))
-    case = replace(case, asked="", questions_over=True)
+        return Step(replace(case, asked_at=now, asked_again=True, silent=False), (again,))
+    case = replace(case, asked="", silent=False, questions_over=True)
     bye = text_to(case, facts, "bye", "bye", now + NOTICE_LIFE_US)
     case, begun = begin(case, SILENCE, facts, now)
     return Step(case, (bye, *begun))

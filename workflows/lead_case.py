@@ -57,7 +57,8 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LeadCase:
-    """One lead. `asked` is the question that waits for its answer; `sequence` and `message` what goes out next.
+    """One lead. `asked` is the question that waits for its answer, `silent` tells that it has waited too long;
+    `sequence` and `message` are what goes out next.
 
     `heard_at` is its last sign of life: its proof, an answer, an event; `reengaging` tells that it was dormant, is
     called back, and has given none since.
@@ -87,6 +88,7 @@ class LeadCase:
     asked: str = ""
     asked_at: int = 0
     asked_again: bool = False
+    silent: bool = False
     answered: tuple[str, ...] = ()
     questions_over: bool = False
     sequence: str = ""

@@ -1,4 +1,4 @@
-"""When a lead is dormant, and how long its consent is good for: both by the last that was heard of it.
+"""When a lead is silent or dormant, and how long its consent is good for: by the last that was heard of it.
 
 Pure arithmetic on a lead and its model; `workflows.lead_nurturing` acts on it.
 """
@@ -9,7 +9,7 @@ from typing import Final
 
 from workflows.base import SECOND
 from workflows.lead_case import LeadCase, State
-from workflows.lead_model import Model
+from workflows.lead_model import SILENCE, Model
 
 DAY_US: Final = 86_400 * SECOND
 
@@ -23,6 +23,15 @@ def dormant_at(case: LeadCase, model: Model) -> int | None:
         return None
     at = max(case.heard_at, case.reengaged_at) + rule.after_days * DAY_US
     return at if at < consent_ends(case, model) else None
+
+
+def silent_at(case: LeadCase, model: Model) -> int | None:
+    """Return when a lead's question has waited too long for its answer; None for never, or if it has already."""
+    if not case.asked or case.silent or case.sequence or case.state is not State.OPEN or not case.consented:
+        return None
+    if case.stage == "qualified" or model.triggered(SILENCE) is None:
+        return None
+    return case.asked_at + model.silence_s * SECOND
 
 
 def consent_ends(case: LeadCase, model: Model) -> int:

@@ -19,7 +19,7 @@ INTENT: Final = "intent"
 SILENCE: Final = "silence"
 DORMANT: Final = "dormant"
 OURS: Final = frozenset({SILENCE, DORMANT})
-"""Triggers that are no events: the end of the questions, and a time in which nothing was heard."""
+"""Triggers that are no events: the end of the questions or one unanswered, and a time in which nothing was heard."""
 MOST: Final[Mapping[str, int]] = {**dict.fromkeys(AXES, 5), FIT: 5, INTENT: 100}
 _QUESTIONS_MOST: Final = 10
 _RULES_MOST: Final = 100
@@ -101,8 +101,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """Messages that follow one another, from a trigger on: an event's name, `silence` after the questions, or `dormant`
-    once nothing was heard for so long as `Dormancy` says.
+    """Messages that follow one another, from a trigger on: an event's name, `silence` after the questions and while one
+    of them waits for its answer, or `dormant` once nothing was heard for so long as `Dormancy` says.
     """
 
     name: str
@@ -138,7 +138,9 @@ class Dormancy:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """How one use qualifies its leads. Weights multiply axes and fit; intent halves every `half_life_s`."""
+    """How one use qualifies its leads. Weights multiply axes and fit; intent halves every `half_life_s`; a lead is
+    silent once a question has had no answer for `silence_s`.
+    """
 
     name: str
     questions: tuple[Question, ...] = ()
@@ -150,6 +152,7 @@ class Model:
     brand: str = "Sceau"
     sender: str = ""
     dormancy: Dormancy | None = None
+    silence_s: int = _DAY_S
 
     def question(self, question_id: str) -> Question | None:
         """Return a question, or None if the model has none of this id any more."""
@@ -188,6 +191,7 @@ class Model:
             "brand": self.brand,
             "sender": self.sender,
             "dormancy": None if self.dormancy is None else asdict(self.dormancy),
+            "silence_s": self.silence_s,
         }  # fmt: skip
 
     @classmethod
@@ -206,6 +210,9 @@ class Model:
         half_life_s, brand = given.get("half_life_s", 7 * _DAY_S), given.get("brand", "Sceau")
         if type(half_life_s) is not int or not 3_600 <= half_life_s <= 365 * _DAY_S:
             raise ModelError("half_life_s")
+        silence_s = given.get("silence_s", _DAY_S)
+        if type(silence_s) is not int or not 60 <= silence_s <= 365 * _DAY_S:
+            raise ModelError("silence_s")
         if problem_with("brand", brand):
             raise ModelError("brand")
         sequences = [_sequence(one, f"sequences[{at}]") for at, one in enumerate(_list(given, "sequences"))]
@@ -223,11 +230,23 @@ class Model:
             brand,
             str(given.get("sender") or ""),
             dormancy,
+            silence_s,
         )
 
 
 _SETTINGS: Final = frozenset(
-    {"questions", "fields", "events", "sequences", "weights", "half_life_s", "brand", "sender", "dormancy"}
+    {
+        "questions",
+        "fields",
+        "events",
+        "sequences",
+        "weights",
+        "half_life_s",
+        "brand",
+        "sender",
+        "dormancy",
+        "silence_s",
+    }
 )
 
 

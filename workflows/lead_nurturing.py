@@ -1,4 +1,5 @@
-"""What a lead is sent without having asked: sequences of messages, and the call to one that has long been dormant.
+"""What a lead is sent without having asked: sequences of messages, also to one that leaves a question unanswered, and
+the call to one that has long been dormant.
 
 Pure. Nothing is sent outside the hours, to whoever said STOP, is qualified or closed; a dormant lead is called back so
 often as its model says and no oftener, and any sign of life ends that.
@@ -10,10 +11,10 @@ from dataclasses import replace
 
 from workflows.base import SECOND, Arm, CancelSends, Disarm, Effect, Step
 from workflows.lead_case import LeadCase
-from workflows.lead_dormancy import DAY_US, consent_ends, dormant_at
-from workflows.lead_model import DORMANT, Model
+from workflows.lead_dormancy import DAY_US, consent_ends, dormant_at, silent_at
+from workflows.lead_model import DORMANT, SILENCE, Model
 from workflows.lead_sending import NOTICE_LIFE_US, Facts, in_language, text_to
-from workflows.lead_telling import DORMANCY, NURTURE, Moved, about
+from workflows.lead_telling import DORMANCY, NURTURE, UNANSWERED, Moved, about
 
 # Sequences.
 
@@ -56,15 +57,50 @@ def _role(number: int) -> str:
     return f"nurture:{number}"
 
 
-# Dormancy.
+# Silence.
+
+
+def fall_silent(case: LeadCase, facts: Facts, now: int) -> Moved:
+    """Let the sequence for it begin once a question has waited too long; its answer is still taken."""
+    at = silent_at(case, facts.model)
+    if at is None:
+        return Step(case)
+    if now < at:
+        return Step(case, (Arm(UNANSWERED, at),))
+    case, begun = begin(replace(case, silent=True), SILENCE, facts, now)
+    return Step(case, begun)
+
+
+def broken(case: LeadCase, facts: Facts) -> tuple[LeadCase, tuple[Effect, ...]]:
+    """Note that a silent lead has spoken: that ends the sequence which its silence began, what is queued of it too."""
+    sequence = facts.model.sequence(case.sequence)
+    if not case.silent or sequence is None or sequence.trigger != SILENCE:
+        return case, ()
+    return replace(case, sequence=""), (Disarm(NURTURE), _unsent(case))
+
+
+def _unsent(case: LeadCase) -> CancelSends:
+    return CancelSends(roles=tuple(_role(number) for number in range(1, case.sent + 1)))
+
+
+# Silence and dormancy.
 
 
 def watched(before: LeadCase, step: Moved, model: Model, *, anew: bool = False) -> Moved:
-    """Return a step with the timer of dormancy that fits it; `anew` arms one that should be there already."""
-    was, at = dormant_at(before, model), dormant_at(step.case, model)
-    if step.case.is_over or (at == was and not anew):
+    """Return a step with the timers of silence and dormancy that fit it; `anew` arms one of dormancy that should be
+    there already.
+    """
+    if step.case.is_over:
         return step
-    return replace(step, effects=(*step.effects, Disarm(DORMANCY) if at is None else Arm(DORMANCY, at)))
+    effects: list[Effect] = []
+    for kind, due_at in ((UNANSWERED, silent_at), (DORMANCY, dormant_at)):
+        at = due_at(step.case, model)
+        if at != due_at(before, model) or (anew and kind == DORMANCY):
+            effects.append(Disarm(kind) if at is None else Arm(kind, at))
+    return replace(step, effects=(*step.effects, *effects)) if effects else step
+
+
+# Dormancy.
 
 
 def wake(case: LeadCase, facts: Facts, now: int) -> Moved:
@@ -90,5 +126,4 @@ def heard(case: LeadCase, now: int) -> tuple[LeadCase, tuple[Effect, ...]]:
     """Note a sign of life: it ends the call to a dormant lead, also what of it has not been sent yet."""
     if not case.reengaging:
         return replace(case, heard_at=now), ()
-    unsent = tuple(_role(number) for number in range(1, case.sent + 1))
-    return replace(case, heard_at=now, reengaging=False, sequence=""), (Disarm(NURTURE), CancelSends(roles=unsent))
+    return replace(case, heard_at=now, reengaging=False, sequence=""), (Disarm(NURTURE), _unsent(case))

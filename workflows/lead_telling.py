@@ -19,6 +19,7 @@ Moved: TypeAlias = Step[LeadCase]
 EXPIRY: Final = "expiry"
 NURTURE: Final = "nurture"
 DORMANCY: Final = "dormancy"
+UNANSWERED: Final = "unanswered"
 
 _LEAD: Final = {
     "lead_id": "the lead",

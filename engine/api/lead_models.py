@@ -41,6 +41,7 @@ class ModelBody(Body):
     brand: Annotated[str, Field(max_length=64)] | None = None
     sender: Annotated[str, Field(max_length=64)] | None = None
     dormancy: dict[str, int] | None = None
+    silence_s: int | None = None
 
 
 class ModelShown(Shown):

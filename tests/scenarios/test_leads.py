@@ -19,6 +19,7 @@ from engine.duties.dormancy import DormancyWatch
 from engine.store.connections import Database
 from tests.couriers import ANNA, BORIS, OURS, SENDERS
 from tests.rig import APP, REPLIES, Rig, rig
+from workflows.lead_model import BANT
 from workflows.quiet_hours import allowed_at
 
 Autojump = trio.testing.MockClock
@@ -163,6 +164,46 @@ async def test_what_is_not_understood_is_asked_once_more_and_then_ends_politely(
             await form.says("hello?")  # another machine: nobody answers it any more
         assert len(form.texts()) == before
         assert (await form.shown(lead))["asked"] is None
+
+
+async def test_a_question_without_an_answer_is_followed_by_day_and_its_answer_still_counts(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    """Issue 5: nurture sequences, triggered by silence."""
+    model = {
+        "brand": "Boutique",
+        "questions": BANT.dump()["questions"],
+        "silence_s": 7_200,
+        "sequences": [
+            {
+                "name": "later",
+                "trigger": "silence",
+                "messages": [
+                    {"after_s": 60, "text": {"en": "Still interested?"}},
+                    {"after_s": 86_400, "text": {"en": "Call us."}},
+                ],
+            }
+        ],
+    }
+    async with rig(database, **SENDERS, lead_models={"fair": model}) as pair:
+        form = Form(pair)
+        lead = await form.proven(model="fair")
+        before = len(form.texts())
+        form.ahead = 1 * HOUR
+        await form.tick()
+        assert (await form.shown(lead))["sequence"] is None
+        await form.wait(1)
+        await form.wait(2)
+        assert form.texts()[before] == "Boutique: Still interested?"
+        form.ahead = 0
+        await form.says("C")
+        shown = await form.shown(lead)
+        assert (shown["bant"]["budget"], shown["asked"], shown["sequence"]) == (5, "authority", None)
+        await form.says("STOP")
+        texts = len(form.texts())
+        for day in (3, 4, 5, 9):
+            await form.wait(day)
+        assert len(form.texts()) == texts
 
 
 async def test_a_sequence_follows_silence_and_stop_ends_it(database: Database, autojump_clock: Autojump) -> None:
