@@ -77,10 +77,13 @@ class Consent:
         self._record(tx, said, "granted", at)
 
     def opt_in(self, tx: Tx, said: Said, now: int) -> None:
-        """Record an opt-in, which ends the opt-outs of this sender and of all."""
+        """Record an opt-in, which ends the opt-outs of this sender and of all; for every sender, each that stands."""
         self._record(tx, said, "opt_in", now)
-        phone_fp = self.keyring.fingerprint("phone", said.phone)
-        tx.run(_END, application=said.application_id, phone=phone_fp, sender=said.sender)
+        whose = {"application": said.application_id, "phone": self.keyring.fingerprint("phone", said.phone)}
+        if said.sender == EVERY_SENDER:
+            tx.run(_END_EACH, **whose)
+        else:
+            tx.run(_END, **whose, sender=said.sender)
 
     def reached(self, tx: Tx, application_id: str, marketing: Iterable[tuple[str, str]], now: int) -> None:
         """Note whose marketing leaves for numbers: (sender, number) each. A STOP where a sender wants it is for who
@@ -186,6 +189,11 @@ _OF_PHONE: Final = Statement(
         select(_opt_out.c.our_number, _opt_out.c.category, _opt_out.c.since)
         .where(_opt_out.c.application_id == bindparam("application"), _opt_out.c.phone_fp == bindparam("phone"))
         .order_by(_opt_out.c.our_number)
+    )
+)
+_END_EACH: Final = Statement(
+    lambda _: _opt_out.delete().where(
+        _opt_out.c.application_id == bindparam("application"), _opt_out.c.phone_fp == bindparam("phone")
     )
 )
 _END: Final = Statement(

@@ -42,6 +42,15 @@ async def test_saying_stop_twice_changes_nothing_and_an_opt_in_ends_it(store: St
     assert await store.read(lambda tx: ledger.silenced(tx, APP, ASKED)) == set()
 
 
+async def test_an_opt_in_to_every_sender_ends_the_opt_outs_of_each_for_one_number(store: Store) -> None:
+    ledger = consent()
+    for said in (STOP, dataclasses.replace(STOP, sender="news"), dataclasses.replace(STOP, phone=OTHER)):
+        await store.write(lambda tx, said=said: ledger.opt_out(tx, said, 1))
+    await store.write(lambda tx: ledger.opt_in(tx, dataclasses.replace(STOP, sender=EVERY_SENDER), 2))
+    assert await store.read(lambda tx: ledger.standing(tx, APP, PHONE)) == []
+    assert await store.read(lambda tx: ledger.silenced(tx, APP, ASKED)) == {"m3"}
+
+
 async def test_messages_are_not_looked_at_while_nobody_has_said_stop(store: Store) -> None:
     looked = (entry for entry in ASKED)
     assert await store.read(lambda tx: consent().silenced(tx, APP, looked)) == set()
