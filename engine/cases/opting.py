@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from engine.cases import casebook
+from engine.cases.casebook import Budget
 from engine.cases.effects import Destination, Effects
 from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.owning import OwnerOf
@@ -19,10 +21,12 @@ from engine.phones import BadNumber, mask, parse_destination
 from engine.store.transaction import Tx
 from engine.tenancy import applications
 from engine.transit.replying import JoinedReply
+from workflows.courtesy import one_more
 from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, means_opt_out, words_of
 
 _ALL: Final = "all"
 _MARKETING: Final = "marketing"
+_EVERYBODY: Final = "*"  # no application's: one person is answered so often, whoever writes to them
 
 
 class Stoppable(Protocol):
@@ -66,8 +70,7 @@ class Opting:
         # Marketing alone says where STOP may be sent to: what is written there is about marketing.
         of_marketing = is_stop and not is_all and bool(self.effects.router.stopped_at(reply.our_number))
         category = _MARKETING if of_marketing else _ALL
-        for application_id in owners:
-            self._write(tx, reply, application_id, senders, now, wakes, category=category, is_stop=is_stop, exact=True)
+        self._write(tx, reply, owners, senders, now, wakes, category=category, is_stop=is_stop, exact=True)
         return ended[0] if ended else Claimed(owners[0], "", "opt_out_word" if is_stop else "opt_in_word")
 
     def loose(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
@@ -76,11 +79,8 @@ class Opting:
             return None
         talking = [each for one in self.stoppables for each in one.open_to(tx, reply)]
         owners = list(dict.fromkeys((*self._owners(tx, reply), *talking)))
-        for application_id in owners:
-            self._write(
-                tx, reply, application_id, self._senders(reply), now, wakes,
-                category=_MARKETING, is_stop=True, exact=False,
-            )  # fmt: skip
+        senders = self._senders(reply)
+        self._write(tx, reply, owners, senders, now, wakes, category=_MARKETING, is_stop=True, exact=False)
         return Claimed(owners[0], "", "opt_out_meaning") if owners else None
 
     # Whom it is for.
@@ -109,7 +109,7 @@ class Opting:
         self,
         tx: Tx,
         reply: JoinedReply,
-        application_id: str,
+        owners: Sequence[str],
         senders: Sequence[str],
         now: int,
         wakes: Wakes,
@@ -118,28 +118,31 @@ class Opting:
         is_stop: bool,
         exact: bool,
     ) -> None:
-        is_news = False
-        for sender in senders:
-            said = Said(application_id, reply.source, sender, reply.text, source_id=reply.id, category=category)
-            if is_stop:
-                is_news |= self.consent.opt_out(tx, said, now)
-            else:
-                self.consent.opt_in(tx, said, now)
         kind = "consent.revoked" if is_stop else "consent.granted"
         told = event_data(
             kind, **{"from": mask(reply.source)}, to=reply.our_number, reply_id=reply.id, category=category,
             exact=exact,
         )  # fmt: skip
-        subject = f"{reply.id}:{application_id}"
-        wakes.bells += record(tx, [NewEvent(application_id, kind, subject, 1, told)], self.consent.clock.new_id, now)
-        if is_news and self.confirms:
+        news: list[str] = []
+        for application_id in owners:
+            for sender in senders:
+                said = Said(application_id, reply.source, sender, reply.text, source_id=reply.id, category=category)
+                if not is_stop:
+                    self.consent.opt_in(tx, said, now)
+                elif self.consent.opt_out(tx, said, now):
+                    news.append(application_id)
+            event = NewEvent(application_id, kind, f"{reply.id}:{application_id}", 1, told)
+            wakes.bells += record(tx, [event], self.consent.clock.new_id, now)
+        if news and self.confirms:
             step = "stopped" if category == _ALL else "stopped_marketing"
-            self._confirm(tx, reply, application_id, senders, step, now, wakes)
+            self._confirm(tx, reply, news[0], senders, step, now, wakes)
 
     def _confirm(
         self, tx: Tx, reply: JoinedReply, application_id: str, senders: Sequence[str], step: str, now: int, wakes: Wakes
     ) -> None:
-        """Confirm an opt-out once: answers to replies may leave whatever stands against their reader."""
+        """Confirm an opt-out by one SMS, for however many applications it is: answers to replies may leave whatever
+        stands against their reader.
+        """
         carried = self.effects.router.senders_at(reply.account, reply.our_number)
         sender = next((one for one in (*senders, *sorted(carried)) if one in carried), None)
         profile = self.profiles.of(tx, application_id, DEFAULT)
@@ -149,8 +152,24 @@ class Opting:
             phone = parse_destination(reply.source)
         except BadNumber:
             return  # a short code or a name: nobody is there to be told
+        if not self._may_answer(tx, reply, now):
+            return
         there = Destination(phone.country, None, not phone.valid, sender)
         self.effects.notice(
             tx, application_id, "consent", step, profile.languages[0], {"brand": profile.brand}, reply.source,
             there, now, wakes,
         )  # fmt: skip
+
+    def _may_answer(self, tx: Tx, reply: JoinedReply, now: int) -> bool:
+        """Count one confirmation more for whoever wrote, unless they had enough: who says STOP and START in turn may be
+        a machine.
+        """
+        phone_fp = self.consent.keyring.fingerprint("phone", reply.source)
+        budget = Budget(_EVERYBODY, "*consent", phone_fp, "*confirmed")
+        had = casebook.allowance(tx, budget, now)
+        counters = one_more(had.get("count", 0), had.get("since", 0), now)
+        if counters is None:
+            return False
+        count, since = counters
+        casebook.store_allowance(tx, budget, {"count": count, "since": since}, now)
+        return True

@@ -67,6 +67,36 @@ async def test_the_first_stop_is_confirmed_once_and_two_machines_fall_silent(
         assert json.loads(event["data"])["exact"] is True
 
 
+async def test_a_stop_for_several_applications_is_confirmed_once(database: Database, autojump_clock: Autojump) -> None:
+    async with rig(database, **SHARED) as pair:
+        handset = pair.sim.handset(ANNA)
+        handset.reply("STOP", to=STOP_AT)
+        await pair.settled(3)
+        revoked = [row["application_id"] for row in await pair.rows(EVENTS) if row["type"] == "consent.revoked"]
+        assert sorted(revoked) == [OTHER, APP]
+        assert len(handset.messages) == 1
+
+
+async def test_stop_and_start_in_turn_are_answered_up_to_the_cap_of_an_hour(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SENDERS) as pair:
+        handset = pair.sim.handset(ANNA)
+        for _ in range(10):
+            for word in ("STOP", "START"):
+                handset.reply(word, to=OURS)
+                await pair.settled(3)
+        assert len(handset.messages) == 6
+        handset.reply("STOP", to=OURS)
+        await pair.settled(3)
+        assert await pair.core.store.read(lambda tx: pair.core.consent.standing(tx, APP, ANNA)) != []
+        await pair.settled(3_600)
+        handset.reply("START", to=OURS)
+        handset.reply("STOP", to=OURS)
+        await pair.settled(3)
+        assert len(handset.messages) == 7
+
+
 async def test_words_that_mean_stop_act_for_marketing_alone_and_are_told_to_be_looked_at(
     database: Database, autojump_clock: Autojump
 ) -> None:
