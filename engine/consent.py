@@ -73,7 +73,9 @@ class Consent:
         return [{"sender": sender, "category": category, "since_at": int(since)} for sender, category, since in rows]
 
     def granted(self, tx: Tx, said: Said, at: int) -> None:
-        """Record a consent as a form gave it. It ends no opt-out: whoever fills a form in need not be who is named."""
+        """Record a consent as a form gave it, or a yes to that form. It ends no opt-out: whoever fills a form in need
+        not be who is named.
+        """
         self._record(tx, said, "granted", at)
 
     def opt_in(self, tx: Tx, said: Said, now: int) -> None:

@@ -9,6 +9,7 @@ from engine.cases import casebook, lead_rows
 from engine.cases.casebook import CaseRow
 from engine.cases.leads import Held, Leads
 from engine.cases.outcomes import Claimed, Wakes
+from engine.consent import Said
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from workflows.lead import Replied, Stopped
@@ -30,6 +31,11 @@ class LeadReplies:
         if not waiting:
             return None
         held = max(waiting, key=lambda one: (bool(one.case.asked), one.case.asked_at, one.row.id))
+        if held.case.state is State.UNVERIFIED and held.case.consented:
+            # The other half of a double opt-in: the form's entry has the lead's id, this one the reply's.
+            application_id = held.row.application_id
+            said = Said(application_id, reply.source, held.person.sender, reply.text, "reply", reply.id, "consent")
+            self.leads.consent.granted(tx, said, now)
         self.leads.take(tx, held, Replied(reply.id, reply.text), now, wakes)
         choice = "latest_question" if held.case.asked else "double_opt_in" if not held.case.verified_at else "sequence"
         return Claimed(held.row.application_id, held.row.id, choice)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import trio.testing
+from sqlalchemy import select
 
 from engine.cases import lead_rows
 from engine.cases.leads import CreateLead
@@ -17,12 +18,20 @@ from engine.clock import DAY, HOUR, MINUTE
 from engine.consent import Said
 from engine.duties.dormancy import DormancyWatch
 from engine.store.connections import Database
+from engine.store.statements import Statement
+from engine.store.tables_signing import ConsentEntry
 from tests.couriers import ANNA, BORIS, OURS, SENDERS
 from tests.rig import APP, REPLIES, Rig, rig
 from workflows.lead_model import BANT
 from workflows.quiet_hours import allowed_at
 
 Autojump = trio.testing.MockClock
+_entry: Any = ConsentEntry.__table__  # type: ignore[attr-defined]
+LEDGER = Statement(
+    lambda _: select(
+        _entry.c.id, _entry.c.kind, _entry.c.source, _entry.c.source_id, _entry.c.legal_basis, _entry.c.sealed
+    ).order_by(_entry.c.id)
+)
 CONSENT = ("I agree to be asked four questions by SMS.", 1_700_000_000_000_000)
 
 
@@ -145,6 +154,13 @@ async def test_a_double_opt_in_is_proven_by_a_yes(database: Database, autojump_c
         assert (await form.shown(lead))["state"] == "unverified"
         await form.says("Oui !")
         assert (await form.shown(lead))["state"] == "open"
+        entries = await pair.core.store.read(lambda tx: tx.all(LEDGER))
+        yes = (await pair.rows(REPLIES))[-1]["id"]
+        assert [(kind, source, of, basis) for _, kind, source, of, basis, _ in entries] == [
+            ("granted", "form", lead, "consent"), ("granted", "reply", yes, "consent"),
+        ]  # fmt: skip
+        words = [pair.core.keyring.unseal(sealed, entry_id).decode() for entry_id, *_, sealed in entries]
+        assert words == [CONSENT[0], "Oui !"]
         assert form.texts()[-1].startswith("Sceau : Un budget est-il prévu ?")
 
 
