@@ -253,6 +253,12 @@ def test_silence_of_whom_nothing_may_be_sent_begins_nothing(changed: dict[str, A
     assert stepped(replace(ASKED, **changed), TimerFired("unanswered"), NOW + DAY).effects == ()
 
 
+def test_a_lead_whose_model_has_no_questions_was_asked_nothing() -> None:
+    mute = Model.load("m", {})
+    assert reached(verified(facts=Facts(mute))) == {"created", "verified"}
+    assert reached(verified()) == {"created", "verified", "asked"}
+
+
 TIMERS = ("expiry", "nurture", "unanswered")
 
 

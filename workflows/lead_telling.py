@@ -113,7 +113,7 @@ def reached(case: LeadCase) -> frozenset[str]:
     if case.verified_at:
         found |= {"verified"} | ({"warm"} if case.stage != "cold" else set())
         found |= {"qualified"} if case.stage == "qualified" else set()
-    if case.asked or case.answered or case.questions_over:
+    if case.asked_at:
         found.add("asked")
     if case.answered:
         found.add("answered")
