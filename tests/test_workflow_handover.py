@@ -11,9 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from engine.events import event_data
-from workflows.base import SECOND, Canceled, Notify, Outcome, Refused, Send, Settled, Step, TimerFired, Verdict
+from workflows.base import SECOND, Arm, Canceled, Notify, Outcome, Refused, Send, Settled, Step, TimerFired, Verdict
 from workflows.handover import EVENTS, Facts, Spent, spend, start, step, view
-from workflows.handover_case import ATTEMPTS, DELEGATIONS, MOVES, SENDS, DeliveryCase, Door, Party, Slot, State
+from workflows.handover_case import (
+    ATTEMPTS,
+    DELEGATIONS,
+    MOVES,
+    SENDS,
+    DeliveryCase,
+    Door,
+    Party,
+    Slot,
+    State,
+    attempts_remaining,
+)
 from workflows.handover_eta import Position, distance_m, eta
 from workflows.handover_events import (
     ArrivalTold,
@@ -105,6 +116,53 @@ def test_four_digits_allow_three_wrong_codes() -> None:
         assert isinstance(wrong, Step)
         case = wrong.case
     assert case.state is State.LOCKED
+
+
+def locked(case: DeliveryCase) -> DeliveryCase:
+    for _ in range(ATTEMPTS[6]):
+        wrong = entered(case, Verdict.WRONG)
+        assert isinstance(wrong, Step)
+        case = wrong.case
+    assert case.state is State.LOCKED
+    return case
+
+
+AGAIN = SlotChanged(Slot(NOW + 24 * HOUR, NOW + 26 * HOUR), again=True)
+
+
+def test_a_locked_delivery_can_be_failed_and_is_locked_again_until_a_supervisor_decides() -> None:
+    failed = after(locked(arrived()), FailTold("no right code", Stated("c1")))
+    again = step(failed, AGAIN, Facts(), NOW)
+    assert isinstance(again, Step)
+    assert (again.case.state, types(again)) == (State.LOCKED, ["changed", "locked"])
+    for event in (ArrivalTold("c1"), RegenerateAsked(), SlotChanged(AGAIN.slot)):
+        refused = step(again.case, event, Facts(), NOW)
+        assert isinstance(refused, Refused)
+        assert refused.code == "delivery_locked"
+    case = after(again.case, OverrideAsked(Override.UNLOCKED, "boss", "why", Stated()))
+    assert (case.state, case.attempts, case.messages) == (State.SCHEDULED, 0, ())  # its code leaves when its time comes
+    case = after(case, ArrivalTold("c1"), now=AGAIN.slot.starts_at)
+    right = entered(after(case, Settled(case.messages[-1], Outcome.ACCEPTED)), Verdict.RIGHT, now=AGAIN.slot.starts_at)
+    assert isinstance(right, Step)
+    assert right.case.state is State.DELIVERED
+
+
+def test_the_lead_time_of_a_slot_that_was_locked_counts_once_it_is_unlocked() -> None:
+    case = after(locked(replace(arrived(), lead_s=600)), FailTold("no right code", Stated("c1")), AGAIN)
+    due = AGAIN.slot.starts_at - 600 * SECOND
+    assert after(case, TimerFired("lead"), now=due) == case
+    unlocked = step(case, OverrideAsked(Override.UNLOCKED, "boss", "why", Stated()), Facts(), due + SECOND)
+    assert isinstance(unlocked, Step)
+    assert Arm("lead", due) in unlocked.effects
+
+
+@pytest.mark.parametrize("state", [State.SCHEDULED, State.ARRIVING, State.CLAIMED, State.LOCKED, State.FAILED])
+@pytest.mark.parametrize("door", [Door.CODE, Door.QR, Door.SMS, Door.OFFLINE_CODE, Door.OFFLINE_QR])
+def test_nothing_is_compared_by_any_door_once_the_attempts_are_spent(state: State, door: Door) -> None:
+    case = replace(arrived(), state=state, attempts=ATTEMPTS[6])
+    refused = spend(case, Entry(door, NOW, Stated("c1")), NOW)
+    assert isinstance(refused, Refused)
+    assert refused.code == ("attempt_failed" if state is State.FAILED else "delivery_locked")
 
 
 @pytest.mark.parametrize("verdict", [Verdict.SUPERSEDED, Verdict.BAD_FORMAT])
@@ -270,12 +328,28 @@ class Handover(RuleBasedStateMachine):
         if isinstance(spent, Spent):
             assert not suspended
             assert before.state in {State.SCHEDULED, State.ARRIVING}
+            assert attempts_remaining(before)
             self.wrongs += verdict is Verdict.WRONG
             if verdict is Verdict.RIGHT:
                 self.rights.add(before.generation)
             self.take(step(spent.case, CodeEntered(verdict, entry), Facts(), self.now))
         else:
             self.take(spent)
+
+    @rule()
+    def arrive(self) -> None:
+        self.happen("arriving")
+        self.happen("accepted")
+
+    @rule()
+    def try_again(self) -> None:
+        self.happen("fail")
+        self.happen("again")
+
+    @rule(door=st.sampled_from([Door.CODE, Door.QR]))
+    def guess(self, door: Door) -> None:
+        for _ in range(6):
+            self.enter(Verdict.WRONG, door, suspended=False)
 
     @rule(verdict=st.sampled_from([Verdict.RIGHT, Verdict.WRONG, Verdict.SUPERSEDED]), hours=st.integers(0, 30))
     def log(self, verdict: Verdict, hours: int) -> None:
@@ -284,6 +358,7 @@ class Handover(RuleBasedStateMachine):
         decided, result = adjudicate(before, verdict, entry, self.now)
         self.take(decided)
         self.wrongs += verdict is Verdict.WRONG and decided.case.attempts > before.attempts
+        assert attempts_remaining(before) or result not in {"confirmed", "wrong", "superseded", "conflict"}
         if result == "confirmed":
             assert verdict is Verdict.RIGHT
             self.rights.add(before.generation)
@@ -302,6 +377,8 @@ class Handover(RuleBasedStateMachine):
         if case.state is State.DELIVERED and case.door != Door.OVERRIDE:
             assert case.generation in self.rights
         assert self.wrongs <= ATTEMPTS[case.code_length]
+        if not case.is_over and case.state is not State.FAILED:
+            assert (case.state is State.LOCKED) is (attempts_remaining(case) == 0)  # a supervisor alone opens it
         assert case.delegations <= DELEGATIONS
         assert case.sends <= SENDS + DELEGATIONS + 4  # what a person may always do: take back, and be unlocked
         shown = view(case, self.now)

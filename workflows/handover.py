@@ -38,6 +38,7 @@ from workflows.handover_case import (
     Notice,
     Slot,
     State,
+    attempts_remaining,
 )
 from workflows.handover_confirming import Spent, check, conflict, end, override, spend, unless_over
 from workflows.handover_events import (
@@ -78,9 +79,11 @@ from workflows.handover_telling import (
     courier_view,
     declared,
     done,
+    locked,
     party_declared,
     sealed_by,
     slot_of,
+    timers,
     told,
     unchanged,
     view,
@@ -113,16 +116,9 @@ def start(case: DeliveryCase, now: int) -> Moved | Refused:
     effects: tuple[Effect, ...] = (
         *declared(case),
         about(case, "created", expires_at=case.expires_at),
-        *_timers(case),
+        *timers(case),
     )
     return Step(case, effects, Answer("created", 201, {"delivery_id": case.id}))
-
-
-def _timers(case: DeliveryCase) -> tuple[Effect, ...]:
-    expiry = Arm(EXPIRY, case.expires_at)
-    if not case.lead_s:
-        return (expiry,)
-    return (expiry, Arm(LEAD, (case.eta_at or case.slot.starts_at) - case.lead_s * SECOND))
 
 
 def _refuse_slot(slot: Slot, now: int) -> Refused | None:
@@ -337,7 +333,7 @@ def _fail(case: DeliveryCase, event: FailTold, now: int) -> Moved | Refused:
 
 
 def _change_slot(case: DeliveryCase, event: SlotChanged, now: int) -> Moved | Refused:
-    """Give the delivery another slot; after a failed attempt the code is a new one."""
+    """Give the delivery another slot; after a failed attempt the code is a new one, and a lock is the old one."""
     if event.again and case.state is not State.FAILED:
         return Refused("not_failed", 409, told(case))
     held = None if event.again else _refuse_held(case)
@@ -345,7 +341,7 @@ def _change_slot(case: DeliveryCase, event: SlotChanged, now: int) -> Moved | Re
         return refused
     void = CancelSends(roles=case.messages)
     changed = replace(
-        case.moved(State.SCHEDULED),
+        case.moved(State.SCHEDULED if attempts_remaining(case) else State.LOCKED),
         slot=event.slot,
         expires_at=event.slot.ends_at + OPEN_AFTER_US,
         eta_at=0,
@@ -359,7 +355,8 @@ def _change_slot(case: DeliveryCase, event: SlotChanged, now: int) -> Moved | Re
     )
     body = {"delivery": case.id, "tries": changed.tries, **slot_of(changed)}
     told_of = about(changed, "changed", tries=changed.tries, **slot_of(changed))
-    effects: tuple[Effect, ...] = (Seal("delivery.changed", body), void, told_of, *_timers(changed))
+    effects: tuple[Effect, ...] = (Seal("delivery.changed", body), void, told_of, *timers(changed))
+    effects += locked(changed) if changed.state is State.LOCKED else ()
     changed, sent = notify_switched(changed, Notice.CHANGED, now, slot=slot_text(changed.slot))
     return done(changed, (*effects, *sent), "changed")
 

@@ -56,7 +56,8 @@ MOVES: Final[Mapping[State, frozenset[State]]] = {
     State.CLAIMED: (_OPEN | _FINAL) - {State.CLAIMED},
     # A supervisor lets it go on, or decides it.
     State.LOCKED: _FINAL | {State.ARRIVING, State.SCHEDULED, State.FAILED},
-    State.FAILED: _FINAL | {State.SCHEDULED},
+    # Another slot gives no more attempts: without any left it is locked again.
+    State.FAILED: _FINAL | {State.SCHEDULED, State.LOCKED},
     **{state: frozenset() for state in _FINAL},
 }
 

@@ -18,12 +18,13 @@ from workflows.handover_telling import (
     LEAD,
     Moved,
     about,
-    about_courier,
     about_entry,
     checked,
     done,
+    locked,
     refuse_over,
     sealed_by,
+    timers,
     told,
 )
 
@@ -47,7 +48,9 @@ def spend(case: DeliveryCase, entry: Entry, now: int) -> Spent | Moved | Refused
 
 
 def _refuse_entry(case: DeliveryCase, entry: Entry) -> Refused | None:
-    if case.state is State.LOCKED:
+    # The count is the lock, whatever the state says. What has failed says that first: its next slot is locked.
+    is_spent = not attempts_remaining(case) and case.state is not State.FAILED
+    if is_spent or case.state is State.LOCKED:
         return Refused("delivery_locked", 429, told(case))
     if entry.suspended:
         return Refused("courier_suspended", 429, told(case))
@@ -73,13 +76,9 @@ def check(case: DeliveryCase, verdict: Verdict, entry: Entry, now: int) -> Moved
     effects: tuple[Effect, ...] = (checked(case, "wrong", entry), about_entry(case, "attempt_failed", entry))
     if case.attempts < ATTEMPTS[case.code_length]:
         return Step(case, effects, Answer("code_mismatch", 422, told(case)))
-    locked = case.moved(State.LOCKED, claimed_from="", claimed_by=())
-    effects += (
-        Seal("delivery.locked", {"delivery": case.id}),
-        about_courier(locked, "locked", entry.stated.courier),
-        CancelSends(roles=case.messages),
-    )
-    return Step(locked, effects, Answer("code_mismatch", 422, told(locked)))
+    case = case.moved(State.LOCKED, claimed_from="", claimed_by=())
+    effects += (*locked(case, entry.stated.courier), CancelSends(roles=case.messages))
+    return Step(case, effects, Answer("code_mismatch", 422, told(case)))
 
 
 def conflict(case: DeliveryCase, reason: str, entry: Entry) -> Moved:
@@ -138,7 +137,12 @@ def override(case: DeliveryCase, event: OverrideAsked, now: int) -> Moved | Refu
         return Refused("not_locked", 409, told(case))
     if case.unlocks >= _UNLOCKS_MOST:
         return Refused("max_unlocks", 429, told(case))
-    freed = case.moved(State.ARRIVING, attempts=0, unlocks=case.unlocks + 1)
+    case = replace(case, attempts=0, unlocks=case.unlocks + 1)
+    if not case.code_until:
+        # Locked again with its new slot: its code leaves when the courier arrives, as any other.
+        waiting = case.moved(State.SCHEDULED)
+        return done(waiting, (sealed, _overridden(waiting, event), *timers(waiting)), "overridden")
+    freed = case.moved(State.ARRIVING)
     freed, sent = send_code(freed, now, fresh=True)
     return done(freed, (sealed, _overridden(freed, event), *sent), "overridden")
 
@@ -169,4 +173,4 @@ def unless_over(case: DeliveryCase, now: int) -> Moved | Refused | None:
 
 def is_guess(before: DeliveryCase, after: DeliveryCase) -> bool:
     """Tell whether a step has cost an attempt, so that it counts against its courier too."""
-    return attempts_remaining(after) < attempts_remaining(before)
+    return after.attempts > before.attempts

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from workflows.base import Answer, Effect, Json, Notify, Refused, Seal, Step
+from workflows.base import SECOND, Answer, Arm, Effect, Json, Notify, Refused, Seal, Step
 from workflows.handover_case import DELEGATIONS, OFFLINE, SENDS, DeliveryCase, Party, State, attempts_remaining
 from workflows.handover_events import Entry, Stated
 
@@ -73,6 +73,19 @@ def told(case: DeliveryCase) -> dict[str, Json]:
 def done(case: DeliveryCase, effects: tuple[Effect, ...], code: str) -> Moved:
     """Return a step that answers 200."""
     return Step(case, effects, Answer(code, 200, {"delivery_id": case.id}))
+
+
+def timers(case: DeliveryCase) -> tuple[Effect, ...]:
+    """Return the timers of a slot: when its code leaves, if a lead time is set, and when the delivery expires."""
+    expiry = Arm(EXPIRY, case.expires_at)
+    if not case.lead_s:
+        return (expiry,)
+    return (expiry, Arm(LEAD, (case.eta_at or case.slot.starts_at) - case.lead_s * SECOND))
+
+
+def locked(case: DeliveryCase, courier: str = "") -> tuple[Effect, ...]:
+    """Return what tells that a supervisor has to decide."""
+    return (Seal("delivery.locked", {"delivery": case.id}), about_courier(case, "locked", courier))
 
 
 # Evidence.

@@ -81,8 +81,31 @@ async def test_five_wrong_codes_over_all_generations_lock_until_a_supervisor_dec
         assert (await depot.confirm(delivery, depot.code())).code == "delivery_locked"
         await pair.settled(60)
         assert (await depot.call("regenerate", delivery)).code == "delivery_locked"
+        assert (await depot.fail(delivery)).body["state"] == "failed"  # another slot is no way out
+        slot = AskedSlot(depot.now + HOUR, depot.now + 3 * HOUR, "Europe/Paris")
+        assert (await depot.call("change_slot", delivery, slot, again=True)).body["state"] == "locked"
+        assert (await depot.arriving(delivery)).code == "delivery_locked"
+        assert (await depot.confirm(delivery, depot.wrong())).code == "delivery_locked"
+        unlocked = await depot.override(delivery, "unlocked")
+        assert (unlocked.body["state"], unlocked.body["attempts_remaining"]) == ("scheduled", 5)
+        assert (await depot.arriving(delivery)).code == "arriving"
+        assert (await depot.confirm(delivery, depot.code())).code == "confirmed"
+        assert (await depot.events(delivery)).count("locked") == 2
+
+
+async def test_a_locked_delivery_that_was_not_failed_goes_on_with_a_fresh_code(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS) as pair:
+        depot = Depot(pair)
+        delivery = await depot.create()
+        await depot.arriving(delivery)
+        old = depot.code()
+        for _ in range(5):
+            await depot.confirm(delivery, depot.wrong())
         unlocked = await depot.override(delivery, "unlocked")
         assert (unlocked.body["state"], unlocked.body["attempts_remaining"]) == ("arriving", 5)
+        assert (await depot.confirm(delivery, old)).code == "superseded"
         assert (await depot.confirm(delivery, depot.code())).code == "confirmed"
         assert "override" in await depot.events(delivery)
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio.testing
 
+from engine.cases.deliveries import AskedSlot
 from engine.cases.device_rows import entries_of
 from engine.cases.handover_logs import SentLog, opening, signed_text
 from engine.cases.outcomes import Outcome
@@ -260,6 +261,9 @@ async def test_guessing_at_a_delivery_that_is_over_is_counted_like_any_other(
             device.enter(delivery, value)
         assert await device.results() == ["attempt_failed"] * 6  # the right one came too late: nobody is told
         assert (await depot.shown(delivery))["conflicts"] == 0
+        slot = AskedSlot(depot.now + HOUR, depot.now + 3 * HOUR, "Europe/Paris")
+        again = await depot.call("change_slot", delivery, slot, again=True)
+        assert (again.body["state"], again.body["attempts_remaining"]) == ("locked", 0)
 
 
 async def test_no_code_stands_anywhere_in_what_a_log_leaves(
