@@ -23,7 +23,7 @@ from engine.transit.replying import JoinedReply
 from workflows import handover
 from workflows.base import Refused, Step, Verdict
 from workflows.handover import Facts, Spent
-from workflows.handover_case import CODE_LENGTHS, Door
+from workflows.handover_case import CODE_LENGTHS, DeliveryCase, Door
 from workflows.handover_events import CodeEntered, DelegationEnded, Entry, Event, Said, TextReplied
 from workflows.handover_replies import passed_on
 from workflows.matching import candidates
@@ -63,13 +63,14 @@ class HandoverReplies:
 
     def wrong(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
         """Take a reply that wants to pass a wrong code on, and that nobody else claims: it is an attempt at each
-        delivery that it may have been meant for.
+        delivery that it may have been meant for, unless the code was a right one once.
         """
         claimed: Claimed | None = None
         if not any(passed_on(reply.text, length) for length in CODE_LENGTHS):
             return None
         for listener in self._listeners(tx, reply):
-            if not listener.code or passed_on(reply.text, len(listener.code)) is None:
+            passed = passed_on(reply.text, len(listener.code)) if listener.code else None
+            if passed is None:
                 continue
             row = listener.row
             held = self._load(tx, row)
@@ -77,11 +78,13 @@ class HandoverReplies:
             spent = handover.spend(held.case, entry, now)
             if isinstance(spent, Refused):
                 continue
-            decided = (
-                handover.step(spent.case, CodeEntered(Verdict.WRONG, entry), Facts(), now)
-                if isinstance(spent, Spent)
-                else spent
-            )
+            decided: Step[DeliveryCase] | Refused
+            if isinstance(spent, Spent):
+                verdict = self.couriers.verdict(held, Door.SMS, passed.code)
+                assert verdict is not Verdict.RIGHT, "`heard` claims a right code, and none confirms by SMS"
+                decided = handover.step(spent.case, CodeEntered(verdict, entry), Facts(), now)
+            else:
+                decided = spent
             assert isinstance(decided, Step)
             before = [self._evidence(tx, held, reply, "code_equal_to_none")]
             held = self.couriers.deliveries.conductor.apply(tx, held, decided, now, wakes, ENGINE, before=before)

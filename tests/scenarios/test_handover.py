@@ -210,6 +210,26 @@ async def test_a_delegation_needs_the_right_code_a_served_number_and_is_made_twi
         assert (await depot.confirm(delivery, depot.code(CHLOE))).code == "confirmed"
 
 
+async def test_a_superseded_code_that_is_passed_on_by_sms_costs_no_attempt(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SENDERS) as pair:
+        depot = Depot(pair)
+        delivery = await depot.create()
+        await depot.arriving(delivery)
+        old = depot.code()
+        await pair.settled(60)
+        await depot.call("regenerate", delivery)
+        assert depot.code() != old
+        await depot.says(f"{old} {BORIS}")
+        shown = await depot.shown(delivery)
+        assert (shown["delegate"], shown["attempts_remaining"]) == (None, 5)
+        assert "attempt_failed" not in await depot.events(delivery)
+        assert depot.texts()[-1].startswith("Boutique : colis 4471 ne peut pas aller à ce numéro")
+        await depot.says(f"{depot.wrong()} {BORIS}")
+        assert (await depot.shown(delivery))["attempts_remaining"] == 4
+
+
 async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_application(
     database: Database, autojump_clock: Autojump
 ) -> None:
