@@ -206,6 +206,26 @@ def test_a_code_lives_until_the_slot_and_its_grace_are_over_and_seven_days_at_mo
     assert after(began(far), ArrivalTold("c1")).code_until == NOW + 7 * 24 * HOUR
 
 
+def links(step_of: Step[DeliveryCase]) -> list[bool]:
+    """Tell of each message with a code whether the link of the code's page is in it."""
+    return ["page" in one.slots for one in step_of.effects if isinstance(one, Send) and "code" in one.slots]
+
+
+def test_a_message_leaves_the_link_out_only_if_its_reader_has_the_one_of_this_very_code() -> None:
+    on_the_way = after(began(), PositionTold("c1", NOW + HOUR))
+    told = step(on_the_way, ArrivalTold("c1"), Facts(), NOW)
+    late = step(on_the_way, ArrivalTold("c1"), Facts(), CASE.slot.until)  # the code of that link has ended
+    assert isinstance(told, Step)
+    assert isinstance(late, Step)
+    assert (links(told), links(late)) == ([False], [True])
+    boris = Party("pty_2", "+336••••••72", "fr")
+    for again in (RegenerateAsked(), Delegated(boris)):
+        case = after(told.case, again, now=NOW + 60 * SECOND)
+        rerouted = step(case, Settled(case.messages[-1], Outcome.UNDELIVERED), Facts(), NOW + 90 * SECOND)
+        assert isinstance(rerouted, Step)
+        assert links(rerouted) == [True]
+
+
 def test_slots_are_told_in_the_zone_of_the_delivery_on_both_sides_of_a_change_of_clocks() -> None:
     october = 1_793_000_000 * SECOND  # 26 October 2026, after the change in Paris
     assert slot_text(Slot(october, october + HOUR, "Europe/Paris")) == "26/10 08:33-09:33"

@@ -151,6 +151,7 @@ class DeliveryCase:
     tries: int = 1
     noticed: int = 0
     on_the_way: bool = False
+    linked: int = 0  # the code of whose page the link went ahead
     eta_at: int = 0
     claimed_from: str = ""
     claimed_by: tuple[str, ...] = ()  # devices

@@ -79,8 +79,8 @@ def send_code(
     params: dict[str, Param] = {
         "brand": case.brand, "title": case.title, "reply": case.replies and case.may_delegate,
     }  # fmt: skip
-    # Whoever has the link already gets a message of one part.
-    has_page = case.on_the_way and case.sends_notice(Notice.ON_THE_WAY) and not fresh
+    # Whoever has the link already gets a message of one part. A code, and so its link, has one holder.
+    has_page = case.linked == case.generation
     text = Send(
         role=role,
         step="code",
@@ -128,8 +128,8 @@ def notify_party(
     case: DeliveryCase, party: Party, step: str, now: int, **params: Param
 ) -> tuple[DeliveryCase, tuple[Effect, ...]]:
     """Send somebody a notice; `page` among the slots gives them the link to their code's page."""
-    case = replace(case, noticed=case.noticed + 1)
     has_page = step == Notice.ON_THE_WAY
+    case = replace(case, noticed=case.noticed + 1, linked=case.generation if has_page else case.linked)
     text = Send(
         role=f"{step}:{party.id}:{case.noticed}",
         step=step,
