@@ -16,6 +16,7 @@ from workflows.handover import EVENTS, Facts, Spent, spend, start, step, view
 from workflows.handover_case import (
     ATTEMPTS,
     DELEGATIONS,
+    GRACE_S,
     MOVES,
     SENDS,
     DeliveryCase,
@@ -206,6 +207,16 @@ def test_a_code_lives_until_the_slot_and_its_grace_are_over_and_seven_days_at_mo
     assert after(began(far), ArrivalTold("c1")).code_until == NOW + 7 * 24 * HOUR
 
 
+def test_a_code_made_when_slot_and_grace_are_over_lives_long_enough_to_be_read_out() -> None:
+    case = began(replace(CASE, slot=replace(CASE.slot, grace_s=0)))
+    late = case.slot.until + HOUR
+    told = after(case, ArrivalTold("c1"), now=late)
+    assert told.code_until == late + 15 * 60 * SECOND
+    again = after(told, RegenerateAsked(), now=told.code_until)
+    assert again.code_until == told.code_until + 15 * 60 * SECOND
+    assert after(case, ArrivalTold("c1")).code_until == case.slot.until  # a slot that is not over is long enough
+
+
 def links(step_of: Step[DeliveryCase]) -> list[bool]:
     """Tell of each message with a code whether the link of the code's page is in it."""
     return ["page" in one.slots for one in step_of.effects if isinstance(one, Send) and "code" in one.slots]
@@ -276,13 +287,13 @@ OUTCOMES = {
 class Handover(RuleBasedStateMachine):
     """Couriers, merchants, supervisors, handsets, devices and the clock, in any order."""
 
-    @initialize(length=st.sampled_from([6, 4]), lead=st.sampled_from([0, 600]))
-    def begin(self, length: int, lead: int) -> None:
+    @initialize(length=st.sampled_from([6, 4]), lead=st.sampled_from([0, 600]), grace=st.sampled_from([0, GRACE_S]))
+    def begin(self, length: int, lead: int, grace: int) -> None:
         self.now, self.numbers = NOW, count(2)
         self.outcomes: list[str] = []
         self.rights: set[int] = set()  # generations whose right code was entered
         self.wrongs = 0  # since the last unlocking
-        self.case = replace(CASE, code_length=length, lead_s=lead)
+        self.case = replace(CASE, code_length=length, lead_s=lead, slot=replace(CASE.slot, grace_s=grace))
         decided = start(self.case, self.now)
         assert isinstance(decided, Step)
         self.take(decided)
@@ -308,6 +319,10 @@ class Handover(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.now += seconds * SECOND
 
+    @rule()
+    def outlive_the_slot(self) -> None:
+        self.now = max(self.now, self.case.slot.until)
+
     @rule(kind=EVENT_KINDS)
     def happen(self, kind: str) -> None:
         was = self.case.unlocks
@@ -316,7 +331,7 @@ class Handover(RuleBasedStateMachine):
             self.wrongs = 0
 
     def event(self, kind: str) -> Event:
-        later = Slot(self.now + HOUR, self.now + 2 * HOUR)
+        later = Slot(self.now + HOUR, self.now + 2 * HOUR, grace_s=self.case.slot.grace_s)
         role = self.case.messages[-1] if self.case.messages else "code:0:0"
         made: dict[str, Event] = {
             "arriving": ArrivalTold("c1"),

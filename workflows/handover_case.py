@@ -24,6 +24,8 @@ COOLDOWN_US: Final = 30 * SECOND
 WRONG_OF_COURIER: Final = 20
 """Wrong codes of one courier on one UTC day, after which their confirmations wait for the next."""
 CODE_LIFE_MOST_US: Final = 7 * 86_400 * SECOND
+CODE_LIFE_LEAST_US: Final = 15 * 60 * SECOND
+"""Of a code that is made when its slot is over, or nearly: its message has to arrive and be read out."""
 OPEN_AFTER_US: Final = 7 * 86_400 * SECOND
 """How long after its slot a delivery may still be confirmed, attempted again or returned before it expires."""
 CLAIM_LIFE_US: Final = 86_400 * SECOND

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from workflows.base import SECOND, Effect, Outcome, Param, Refused, Send, Settled, Step
 from workflows.courtesy import one_more
 from workflows.handover_case import (
+    CODE_LIFE_LEAST_US,
     CODE_LIFE_MOST_US,
     COOLDOWN_US,
     DAY_SENDS,
@@ -61,7 +62,8 @@ def with_code(case: DeliveryCase, now: int, *, fresh: bool = False) -> DeliveryC
     """Return the delivery with a living code: the present one, unless it has ended or a fresh one is wanted."""
     if case.has_code(now) and not fresh:
         return case
-    until = min(max(case.slot.until, now + case.slot.grace_s * SECOND), now + CODE_LIFE_MOST_US)
+    after_slot = now + max(case.slot.grace_s * SECOND, CODE_LIFE_LEAST_US)
+    until = min(max(case.slot.until, after_slot), now + CODE_LIFE_MOST_US)
     return replace(
         case, generation=case.generation + 1, code_until=until, ready=False, messages=(), rerouted=False, delivery=""
     )

@@ -64,7 +64,8 @@ class SlotBody(Body):
         default="Europe/Paris", description="IANA time zone in which its texts tell the time"
     )
     grace_s: Annotated[int, Field(ge=0, le=604_800)] = Field(
-        default=7_200, description="how long codes live after the slot; never more than seven days in all"
+        default=7_200,
+        description="how long codes live after the slot; a code lives 15 minutes at least, seven days at most",
     )
 
 
