@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from workflows.base import SECOND, Effect, Outcome, Param, Refused, Send, Settled, Step
+from workflows.base import SECOND, Audit, Effect, Outcome, Param, Refused, Seal, Send, Settled, Step
 from workflows.courtesy import one_more
 from workflows.handover_case import (
     CODE_LIFE_LEAST_US,
@@ -121,6 +121,13 @@ def _next_way(case: DeliveryCase, event: Settled, now: int) -> Moved:
     lost = about(case, "code_undelivered", reason=reason)
     case, sent = send_code(replace(case, rerouted=True), now, unlike=event.role)
     return Step(case, (lost, *sent))
+
+
+def reveal(case: DeliveryCase, reason: str) -> Moved:
+    """Have the code told on another way, which is written down; where no SMS reaches its holder it came so."""
+    told_so = replace(case, ready=case.ready or case.delivery in _LOST)
+    sealed = Seal("code.revealed", {"delivery": case.id, "reason": reason}, stated=("reason",))
+    return Step(told_so, (Audit("handover.revealed", {"reason": reason}), sealed))
 
 
 # Notices.

@@ -21,7 +21,7 @@ from engine.store.transaction import Tx
 from engine.transit.classes import Lane
 from engine.transit.routing import NoRoute
 from workflows import handover
-from workflows.base import Audit, Canceled, Refused, Seal, Step
+from workflows.base import Canceled, Refused, Step
 from workflows.handover import WORKFLOW, Facts
 from workflows.handover_case import DeliveryCase, Notice, Party, Slot
 from workflows.handover_events import (
@@ -35,6 +35,7 @@ from workflows.handover_events import (
     SlotChanged,
     Stated,
 )
+from workflows.handover_sending import reveal
 from workflows.wording import LANGUAGES, language_of
 
 NOTICES: Final = tuple(str(one) for one in Notice)
@@ -195,10 +196,8 @@ class Deliveries:
             return NOT_FOUND
         if held.case.is_over or not held.case.has_code(now) or held.row.seed is None:
             return Outcome("not_ready", {"delivery_id": delivery_id})
-        told = Seal("code.revealed", {"delivery": delivery_id, "reason": reason}, stated=("reason",))
-        noted = Step(held.case, (Audit("handover.revealed", {"reason": reason}), told))
         wakes = Wakes()
-        held = self.conductor.apply(tx, held, noted, now, wakes, actor)
+        held = self.conductor.apply(tx, held, reveal(held.case, reason), now, wakes, actor)
         keyring, stored = self.conductor.keyring, held.row.seed
         assert stored is not None
         seed = CodeSeed.from_json(stored)

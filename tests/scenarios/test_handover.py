@@ -249,6 +249,35 @@ async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_appl
         assert any(one.get("action") == "handover.revealed" for one in entries or ())
 
 
+async def test_a_code_that_no_operator_takes_can_be_entered_once_it_was_revealed_to_be_told_by_voice(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, sim=simulator(others=("second",)), bound=2, **two_ways()) as pair:
+        depot = Depot(pair)
+        pair.sim.behave(answers=[{"status": "RINVDSTADR"}])
+        delivery = await depot.create()
+        await depot.arriving(delivery)
+        await pair.settled(60)
+        assert (await depot.events(delivery))[-1] == "unreachable"
+        assert (await depot.confirm(delivery, "123456")).code == "not_ready"
+        assert not (await depot.shown(delivery))["ready"]
+        revealed = await depot.call("reveal", delivery, "told by telephone")
+        shown = await depot.shown(delivery)
+        assert (shown["ready"], shown["attempts_remaining"]) == (True, 5)
+        assert (await depot.confirm(delivery, revealed.body["code"])).code == "confirmed"
+
+
+async def test_a_code_that_was_revealed_while_its_message_is_on_the_way_waits_for_the_operator(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS) as pair:
+        depot = Depot(pair)
+        delivery = await depot.create()
+        await depot.position(delivery)  # its page has a code, which no message has yet
+        revealed = await depot.call("reveal", delivery, "too early")
+        assert (await depot.confirm(delivery, revealed.body["code"])).code == "not_ready"
+
+
 async def test_a_code_that_does_not_arrive_is_on_the_other_way_within_a_second(
     database: Database, autojump_clock: Autojump
 ) -> None:
