@@ -183,13 +183,13 @@ class HandoverLogs:
         keyring = couriers.deliveries.conductor.keyring
         opened = json.loads(keyring.unseal(row.sealed, _row_name(device.id, row.seq)))
         logged, door = opened["entry"], Door(opened["entry"]["door"])
-        courier = logged["courier"]
-        suspended = couriers.is_suspended(tx, device.application_id, courier, now)
-        stated = Stated(courier, logged["position"])
+        # An application that was tampered with names whom it likes: guesses count for whom the device was registered.
+        suspended = couriers.is_suspended(tx, device.application_id, device.courier, now)
+        stated = Stated(logged["courier"], logged["position"])
         entry = Entry(door, row.at, stated, device=device.id, logged=row.seq, suspended=suspended)
         verdict = couriers.verdict(held, door, opened["value"])
         step, result = adjudicate(held.case, verdict, entry, now)
-        step = couriers.counted(tx, held, step, courier, now)
+        step = couriers.counted(tx, held, step, device.courier, now)
         if step.effects or step.case != held.case:
             couriers.deliveries.conductor.apply(tx, held, step, now, wakes, ENGINE)
         return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from engine.handover_client import Log, check_qr, new_key, to_text
 from engine.settings_service import Retention as Ages
 from engine.store.connections import Database
 from tests.couriers import ANNA, BORIS, SENDERS, Depot
-from tests.rig import APP, rig
+from tests.rig import APP, EVENTS, rig
 from tests.scenarios.test_handover import qr
 from tests.test_secrets_at_rest import every_text
 
@@ -48,9 +49,9 @@ class Device:
         clock = lambda: depot.now / SECOND + off_s[0]  # noqa: E731 - its clock, as wrong as the test wants
         return cls(depot, Log(folder / f"{outcome.body['id']}.json", key, outcome.body["id"], clock), off_s)
 
-    def enter(self, delivery: str, value: str) -> None:
+    def enter(self, delivery: str, value: str, courier: str = "courier-17") -> None:
         """Log what was given, without a network."""
-        self.log.enter(delivery, "courier-17", value, "48.85661,2.35222")
+        self.log.enter(delivery, courier, value, "48.85661,2.35222")
 
     async def sync(self, after: int = 0, most: int = 500, **changed: Any) -> Outcome:
         """Bring the log home, or a piece of it."""
@@ -264,6 +265,33 @@ async def test_guessing_at_a_delivery_that_is_over_is_counted_like_any_other(
         slot = AskedSlot(depot.now + HOUR, depot.now + 3 * HOUR, "Europe/Paris")
         again = await depot.call("change_slot", delivery, slot, again=True)
         assert (again.body["state"], again.body["attempts_remaining"]) == ("locked", 0)
+
+
+async def test_wrong_codes_count_for_the_courier_of_the_device_whomever_its_entries_name(
+    database: Database, autojump_clock: Autojump, tmp_path: Path
+) -> None:
+    async with depots(database) as depot:
+        phones = [f"+336123460{number:02}" for number in range(6)]
+        deliveries = [await arrived(depot, phone) for phone in phones]
+        device = await Device.registered(depot, tmp_path)
+        for number, (phone, delivery) in enumerate(zip(phones[:5], deliveries[:5], strict=True)):
+            for _ in range(4):
+                device.enter(delivery, depot.wrong(phone), f"courier-of-nobody-{number}")
+        device.enter(deliveries[5], depot.code(phones[5]), "courier-of-nobody-6")
+        assert await device.results() == ["wrong"] * 20 + ["courier_suspended"]
+        refused = await depot.confirm(deliveries[5], depot.code(phones[5]))
+        assert refused.code == "courier_suspended"  # online, too: it is courier-17 who guessed
+        assert (await depot.confirm(deliveries[5], depot.code(phones[5]), "courier-of-nobody-0")).code == "confirmed"
+        named = await named_in(depot, deliveries[4])
+        assert named == {"attempt_failed": "courier-of-nobody-4", "courier_suspended": "courier-17"}
+
+
+async def named_in(depot: Depot, delivery: str) -> dict[str, str]:
+    """Return whom the events about guesses name."""
+    rows = await depot.pair.rows(EVENTS)
+    about = [row for row in rows if row["subject_id"] == delivery]
+    given = {row["type"].removeprefix("handover."): json.loads(row["data"]) for row in about}
+    return {name: given[name]["courier_id"] for name in ("attempt_failed", "courier_suspended")}
 
 
 async def test_no_code_stands_anywhere_in_what_a_log_leaves(
