@@ -200,8 +200,7 @@ EVENTS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {**_DELIVERY, "reason": "why, or null"},
     ),
     "handover.unreachable": (
-        "No SMS reaches the holder of the code: tell it by voice or e-mail (`…/reveal`: it can be entered then), or "
-        "change the slot.",
+        "No SMS reaches the holder of the code: tell it by voice or e-mail (`…/reveal` opens it), or change the slot.",
         {**_DELIVERY, "reason": "why, or null"},
     ),
     "handover.regenerated": ("There is another code; the one before is void.", {**_DELIVERY, "generation": "which"}),
