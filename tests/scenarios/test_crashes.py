@@ -77,6 +77,7 @@ async def test_a_crash_at_each_point_of_a_submit_loses_nothing_and_counts_what_m
 ) -> None:
     """B27: between commit and send, between send and response, between response and commit."""
     world = World.new()
+    figures = {"account": {"binds": {"main": bind_settings(window=12)}}}  # one claim takes all six
     async with trio.open_nursery() as nursery:
         await nursery.start(world.sim.run)
         ids: list[str] = []
@@ -97,7 +98,7 @@ async def test_a_crash_at_each_point_of_a_submit_loses_nothing_and_counts_what_m
                 store.die()
             await trio.sleep_forever()
 
-        assert await live(world, database, first)
+        assert await live(world, database, first, **figures)
         world.sim.smsc.submissions.answers.clear()
         world.sim.behave(response="given")
         taken = world.sim.stats.accepted
@@ -117,7 +118,7 @@ async def test_a_crash_at_each_point_of_a_submit_loses_nothing_and_counts_what_m
             assert {row["doubts"] for row in rows} == {1}
             assert max(row["attempts"] for row in rows) <= 2
 
-        assert not await live(world, database, second)
+        assert not await live(world, database, second, **figures)
         nursery.cancel_scope.cancel()
 
 
