@@ -84,9 +84,9 @@ def wake(core: Core, lane: int = 2) -> None:
 
 async def drained(core: Core, count: int) -> None:
     """Return when the receipts of `count` messages have taken effect; asks the metric, since a query would cost."""
-    applied = core.metrics.receipts.labels("sim", "applied")
-    before = applied._value.get()
-    while applied._value.get() - before < count:
+    told = core.metrics.receipts.labels("sim", "delivered")
+    before = told._value.get()
+    while told._value.get() - before < count:
         await trio.sleep(0.02)
 
 
