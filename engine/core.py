@@ -231,7 +231,7 @@ async def open_core(
     )
     followers = Followers({one.workflow: one for one in by_workflow})
     hearing = Hearing(
-        clock.new_id,
+        clock.new_ids,
         keyring,
         owner,
         opting.exact,
@@ -250,7 +250,7 @@ async def open_core(
     def moved(tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         return woken(tx, followers.messages_moved(tx, tallies, now))
 
-    books = Books(clock.new_id, moved, references, watching.moved(metrics))
+    books = Books(clock.new_ids, moved, references, watching.moved(metrics))
     metrics.insecure_binds.set(clear_binds(settings))
     core_ring: list[Callable[[Bells], None]] = []
 

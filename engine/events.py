@@ -6,7 +6,7 @@ endpoint that listens is owed a delivery in the same transaction. `docs/events.m
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, select
@@ -18,6 +18,7 @@ from engine.cases.vocabulary import (
     SIGNATURE_EVENTS,
     VERIFICATION_EVENTS,
 )
+from engine.clock import NewIds
 from engine.errors import NotAllowed
 from engine.store.statements import Dialect, Statement, column_kinds, insert, insert_new
 from engine.store.tables import Event, Feed
@@ -128,7 +129,7 @@ def event_data(event_type: str, **fields: Any) -> str:
     return _encoded(fields)
 
 
-def record(tx: Tx, events: Sequence[NewEvent], new_id: Callable[[str], str], now: int) -> list[tuple[str, str]]:
+def record(tx: Tx, events: Sequence[NewEvent], new_ids: NewIds, now: int) -> list[tuple[str, str]]:
     """Append `events` to their applications' feeds and owe them to the endpoints that listen.
 
     Returns the (application, endpoint) pairs that now have work, for the webhook bell.
@@ -146,27 +147,22 @@ def record(tx: Tx, events: Sequence[NewEvent], new_id: Callable[[str], str], now
     bells: set[tuple[str, str]] = set()
     for application_id in sorted(by_application):
         news = by_application[application_id]
-        position = _advance(tx, application_id, len(news)) - len(news)
-        heard_by = listeners.get(application_id, ())
-        for event in news:
-            position += 1
-            rows.append(
-                (
-                    application_id,
-                    position,
-                    new_id("evt"),
-                    event.type,
-                    event.subject_id,
-                    event.sequence,
-                    event.data,
-                )
-            )
-            for endpoint_id, types in heard_by:
-                if not types or event.type in types:
-                    owed.append((endpoint_id, position, application_id, event.subject_id))
-                    bells.add((application_id, endpoint_id))
-    tx.batch(_INSERT_EVENTS, rows, same_occurred_at=now)
-    tx.batch(_INSERT_DELIVERIES, owed, same_next_at=now)
+        first = _advance(tx, application_id, len(news)) - len(news) + 1
+        ids = new_ids("evt", len(news))
+        rows += [
+            (application_id, position, ids[position - first], *event[1:]) for position, event in enumerate(news, first)
+        ]
+        for endpoint_id, types in listeners.get(application_id, ()):
+            heard = [
+                (endpoint_id, position, application_id, event.subject_id)
+                for position, event in enumerate(news, first)
+                if not types or event.type in types
+            ]
+            if heard:
+                owed += heard
+                bells.add((application_id, endpoint_id))
+    tx.put(_INSERT_EVENTS, rows, same_occurred_at=now)
+    tx.put(_INSERT_DELIVERIES, owed, same_next_at=now)
     return sorted(bells)
 
 

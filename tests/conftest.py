@@ -63,16 +63,21 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     if request.param == "sqlite":
         yield Database.at(fresh_sqlite(tmp_path))
     else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.fresh()
-        yield Database.at(url)
-        server.give_back(url)
+        yield request.getfixturevalue("postgresql_database")
 
 
 @pytest.fixture
 def sqlite_database(tmp_path: Path) -> Database:
     """A fresh, migrated SQLite database."""
     return Database.at(fresh_sqlite(tmp_path))
+
+
+@pytest.fixture
+def postgresql_database(postgres: PostgresServer) -> Iterator[Database]:
+    """A fresh, migrated PostgreSQL database."""
+    url = postgres.fresh()
+    yield Database.at(url)
+    postgres.give_back(url)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class Desk:
             clock,
             router_of(settings()),
             shipped_templates(),
-            lambda tx, rows, now: queue.store(tx, rows, clock.new_id, now),
+            lambda tx, rows, now: queue.store(tx, rows, clock.new_ids, now),
         )
         conductor = Conductor(clock, keyring, effects)
         return cls(store, clock, keyring, Verifications(conductor, Profiles(VerificationProfile(**profile))))

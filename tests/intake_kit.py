@@ -104,7 +104,8 @@ class IntakeKit:
         """A delivery as the line hands it to the inbox."""
         self._sequence += 1
         raw = encode(pdu, self._sequence)
-        return self.reader.read(Delivered(self._sequence, pdu.command_id, pdu, raw), self.session)
+        [arrival] = self.reader.read([Delivered(self._sequence, pdu.command_id, pdu, raw)], self.session)
+        return arrival
 
     async def arrive(self, *pdus: DeliverSm | DataSm, acknowledged: bool = True) -> TakenIn:
         """Deliveries in one batch, and the note that their responses were written."""

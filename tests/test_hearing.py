@@ -280,7 +280,7 @@ async def test_readers_are_asked_in_turn_until_one_takes_a_reply_that_is_whole(
         return read
 
     hearing = Hearing(
-        kit.clock.new_id,
+        kit.clock.new_ids,
         KeyRing.generate(kit.clock.entropy),
         lambda _address, _text: None,
         reader("stopping"),

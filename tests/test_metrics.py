@@ -116,7 +116,7 @@ def a_message(store: Store, lane: Lane = Lane.OTP) -> str:
 
 async def test_messages_that_end_are_counted_after_the_commit_and_never_after_a_rollback(store: Store) -> None:
     metrics = Metrics.create()
-    books = Books(SystemClock().new_id, lambda _tx, _tallies, _now: [], counted=moved(metrics))
+    books = Books(SystemClock().new_ids, lambda _tx, _tallies, _now: [], counted=moved(metrics))
     message_id = a_message(store)
 
     def end(tx: Tx) -> None:

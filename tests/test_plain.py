@@ -118,9 +118,13 @@ async def test_a_guard_that_does_not_hold_leaves_nothing_behind(store: Store) ->
     assert token.plain is not None
     sorted_out = plain.sort_out([Answer(token, 0, "71", False)], [], kit.desk.rules)
 
+    def settle(tx: Tx) -> None:
+        plain.settle(tx, sorted_out, "sim", kit.clock.now())
+        tx.flush()
+
     def job(tx: Tx) -> None:
         with pytest.raises(GuardLost):
-            plain.settle(tx, sorted_out, "sim", kit.clock.now())
+            settle(tx)
 
     await store.write(job)
     assert await kit.state(token) == "in_doubt"

@@ -28,7 +28,8 @@ def reader(*, text_only: bool = False, style: IdStyle = IdStyle.PLAIN) -> Reader
 
 
 def read(pdu: DeliverSm | DataSm, by: Reader | None = None) -> Arrival:
-    return (by or reader()).read(Delivered(1, pdu.command_id, pdu, encode(pdu, 1)), "ses_1")
+    [arrival] = (by or reader()).read([Delivered(1, pdu.command_id, pdu, encode(pdu, 1))], "ses_1")
+    return arrival
 
 
 TOLD: tuple[Tlv, ...] = ((Tag.RECEIPTED_MESSAGE_ID, b"77\0"), (Tag.MESSAGE_STATE, b"\x02"))

@@ -64,6 +64,67 @@ async def test_an_insert_of_new_rows_leaves_those_that_exist(store: Store) -> No
     assert [(row[0], row[2]) for row in await store.read(lambda tx: tx.all(ALL))] == [("t1", 5), ("t2", 1)]
 
 
+async def test_what_is_put_is_there_for_whoever_asks_next_and_in_the_order_in_which_it_was_put(store: Store) -> None:
+    def job(tx: Tx) -> Any:
+        tx.put(INSERT, [timer("t1"), timer("t2")])
+        tx.put(INSERT_NEW, [timer("t2", due_at=9), timer("t3")])
+        tx.put(INSERT, [])
+        return tx.all(ALL)
+
+    assert await store.write(job) == [("t1", "armed", 1), ("t2", "armed", 1), ("t3", "armed", 1)]
+    await store.write(lambda tx: tx.put(INSERT, [timer("t4")]))
+    assert len(await store.read(lambda tx: tx.all(ALL))) == 4
+
+
+async def test_a_put_that_the_database_refuses_fails_its_own_job_and_no_other_of_the_group(
+    threaded_store: Store,
+) -> None:
+    results: dict[str, bool] = {}
+
+    async def put(name: str, rows: list[tuple[Any, ...]]) -> None:
+        try:
+            await threaded_store.write(lambda tx: tx.put(INSERT, rows))
+            results[name] = True
+        except Exception:
+            results[name] = False
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(put, "first", [timer("t1")])
+        nursery.start_soon(put, "twice", [timer("t2"), timer("t2")])
+        nursery.start_soon(put, "last", [timer("t3")])
+    assert results == {"first": True, "twice": False, "last": True}
+    assert [row[0] for row in await threaded_store.read(lambda tx: tx.all(ALL))] == ["t1", "t3"]
+
+
+async def test_a_put_within_a_piece_of_a_job_fails_with_that_piece_alone(store: Store) -> None:
+    def job(tx: Tx) -> None:
+        tx.put(INSERT, [timer("before")])
+        with pytest.raises(Exception, match="timer"):
+            tx.apart(lambda: tx.put(INSERT, [timer("t1"), timer("before")]))
+        tx.put(INSERT, [timer("behind")])
+
+    await store.write(job)
+    assert [row[0] for row in await store.read(lambda tx: tx.all(ALL))] == ["before", "behind"]
+
+
+async def test_a_batch_that_must_touch_each_of_its_rows_has_its_job_run_again_carefully_if_it_does_not(
+    threaded_store: Store,
+) -> None:
+    fired: list[set[Any]] = []
+
+    def job(tx: Tx) -> None:
+        rows = [("t1", 7), ("absent", 7)]
+        if tx.careful:
+            fired.append(tx.move(FIRE, rows))
+        else:
+            tx.exactly(FIRE.update, rows)
+
+    await threaded_store.write(lambda tx: tx.put(INSERT, [timer("t1")]))
+    await threaded_store.write(job)
+    assert fired == [{"t1"}]
+    assert await threaded_store.read(lambda tx: tx.one(ONE, id="t1")) == ("fired",)
+
+
 async def test_a_job_that_raises_leaves_nothing_behind(store: Store) -> None:
     def job(tx: Tx) -> None:
         tx.batch(INSERT, [timer("t1")])

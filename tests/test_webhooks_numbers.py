@@ -31,7 +31,9 @@ async def wrote(desk: Desk, reply_id: str, *, kept: bool = True) -> list[tuple[s
             row = dict.fromkeys(column_kinds(Reply), "") | {"id": reply_id, "source": ANNA, "received_at": 1}
             tx.batch(_INSERT, [tuple(row.values())])
         data = event_data("message.received", reply_id=reply_id, to="38123", flags="", **{"from": MASKED})
-        return record(tx, [NewEvent("app", "message.received", reply_id, 1, data)], desk.clock.new_id, desk.clock.now())
+        return record(
+            tx, [NewEvent("app", "message.received", reply_id, 1, data)], desk.clock.new_ids, desk.clock.now()
+        )
 
     return await desk.store.write(job)
 

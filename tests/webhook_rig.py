@@ -181,7 +181,7 @@ class Desk:
                 number = _sequences[self.store, subject] = _sequences.get((self.store, subject), 0) + 1
                 data = json.dumps({"message_id": subject, "pad": "x" * size})
                 news.append(NewEvent("app", "message.accepted", subject, number, data))
-            return record(tx, news, self.clock.new_id, now)
+            return record(tx, news, self.clock.new_ids, now)
 
         return await self.store.write(job)
 

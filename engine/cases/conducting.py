@@ -79,7 +79,7 @@ class Conductor:
         for effect in step.effects:
             held = self._effect(tx, held, effect, now, wakes, events, actor)
         self._store(tx, held, was)
-        wakes.bells += record(tx, events, self.clock.new_id, now)
+        wakes.bells += record(tx, events, self.clock.new_ids, now)
         return held
 
     def open(self, tx: Tx, held: Held) -> Held:

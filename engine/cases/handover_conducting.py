@@ -92,7 +92,7 @@ class HandoverConductor:
             held = self._silent(tx, held)
         row = self._case_row(held)
         casebook.store_case(tx, row, was=was)
-        wakes.bells += record(tx, events, self.clock.new_id, now)
+        wakes.bells += record(tx, events, self.clock.new_ids, now)
         return held._replace(row=row)
 
     # Rows.

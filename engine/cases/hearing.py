@@ -4,7 +4,7 @@ Most replies of a storm are plain: nobody but a reverse code can claim them. The
 for all; any other goes from reader to reader by itself, in its place, so that nobody can tell the two ways apart.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -12,7 +12,7 @@ from engine.cases.listening import listened_to
 from engine.cases.outcomes import Claimed, Wakes
 from engine.cases.owning import OwnerOf
 from engine.cases.reverse_replying import NOBODYS, ReverseReplies, Sent, Taken
-from engine.clock import to_rfc3339
+from engine.clock import NewIds, to_rfc3339
 from engine.events import NewEvent, event_data, record
 from engine.keyring import KeyRing
 from engine.phones import mask
@@ -35,7 +35,7 @@ class Hearing:
     their order, until one takes it.
     """
 
-    new_id: Callable[[str], str]
+    new_ids: NewIds
     keyring: KeyRing
     owner_of: OwnerOf
     stopping: Reader
@@ -98,7 +98,7 @@ class Hearing:
             if claimed.application_id and not claimed.case_id:
                 events.append(_received(one.reply, claimed.application_id))
         put_replies(tx, rows)
-        wakes.bells += record(tx, events, self.new_id, now)
+        wakes.bells += record(tx, events, self.new_ids, now)
 
     def _row(self, sent: Sent, claimed: Claimed) -> ReplyRow:
         reply, source_fp = sent

@@ -263,7 +263,7 @@ class Leads:
             lead_rows.owe(tx, connectors, held.row.application_id, held.row.id, now)
         row = self._row(held)
         casebook.store_case(tx, row, was=was)
-        wakes.bells += record(tx, events, self.clock.new_id, now)
+        wakes.bells += record(tx, events, self.clock.new_ids, now)
         if held.case.is_over and not was_over:
             tx.tell(partial(self.ended, held.case.reason if held.case.reason in STAGES else "requested"))
         return held._replace(row=row)

@@ -132,7 +132,7 @@ class Opting:
                 elif self.consent.opt_out(tx, said, now):
                     news.append(application_id)
             event = NewEvent(application_id, kind, f"{reply.id}:{application_id}", 1, told)
-            wakes.bells += record(tx, [event], self.consent.clock.new_id, now)
+            wakes.bells += record(tx, [event], self.consent.clock.new_ids, now)
         if news and self.confirms:
             step = "stopped" if category == _ALL else "stopped_marketing"
             self._confirm(tx, reply, news[0], senders, step, now, wakes)

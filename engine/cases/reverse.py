@@ -208,7 +208,7 @@ class Reverses:
             held = held._replace(row=self.effects.note(tx, held.row, effect, now, events, actor))
         held = held._replace(row=self.row_of(held))
         casebook.store_case(tx, held.row, was=was)
-        wakes.bells += record(tx, events, self.clock.new_id, now)
+        wakes.bells += record(tx, events, self.clock.new_ids, now)
         tx.tell(partial(self.ring, (held.row.id,)))
         if is_over(step.case) and not over:
             tx.tell(partial(self.ended, step.case.state, 1))

@@ -103,7 +103,7 @@ class SignatureConductor:
         elif was != held.case.state:
             raise NotAllowed(f"a signature request may not move from {was} to {held.case.state}")
         held = self._store(tx, held, had, was)
-        wakes.bells += record(tx, events, self.clock.new_id, now)
+        wakes.bells += record(tx, events, self.clock.new_ids, now)
         return held
 
     # Rows.

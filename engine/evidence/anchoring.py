@@ -83,7 +83,7 @@ class Anchoring:
         data = event_data("evidence.anchored", size=frontier.size, content=content, signature=signature, key=key)
         event = NewEvent(application_id, "evidence.anchored", f"log_{application_id}", number, data)
         tx.tell(partial(self.wrote, Line(application_id, now, content, signature, key)))
-        return record(tx, [event], self.clock.new_id, now)
+        return record(tx, [event], self.clock.new_ids, now)
 
 
 def frontier_of(tx: Tx, application_id: str) -> Frontier:

@@ -34,10 +34,12 @@ class Tx:
     beforehand, any other raises `GuardLost`, is rolled back whole and runs again as a careful one.
     """
 
-    __slots__ = ("_cursor", "after_commit", "careful", "dialect")
+    __slots__ = ("_connection", "_cursor", "_later", "after_commit", "careful", "dialect")
 
     def __init__(self, connection: Any, dialect: Dialect, *, careful: bool = False) -> None:
+        self._connection = connection
         self._cursor = connection.cursor()
+        self._later: list[tuple[str, Any, int | None]] = []  # what the server gets with the next, and rows expected
         self.dialect = dialect
         self.careful = careful
         self.after_commit: list[Callable[[], None]] = []
@@ -70,16 +72,34 @@ class Tx:
         compiled = statement.compiled(self.dialect)
         touched = 0
         for sql, parameters in self._pieces(compiled, compiled.words, rows, values):
-            self._cursor.execute(sql, parameters)
+            self._ask(sql, parameters)
             touched += self._cursor.rowcount
         return touched
+
+    def put(self, statement: Statement, rows: Sequence[Sequence[Any]], **values: Any) -> None:
+        """Run a batch whose count nobody asks for: PostgreSQL gets it together with what is asked next."""
+        if self.dialect is SQLITE:
+            self.batch(statement, rows, **values)
+        else:
+            self._keep_for_later(statement, rows, values, None)
+
+    def exactly(self, statement: Statement, rows: Sequence[Sequence[Any]], **values: Any) -> None:
+        """As `put`, of a batch that must touch each of its rows, for what a careful transaction does another way.
+
+        Raises `GuardLost`, perhaps only from what comes next.
+        """
+        assert not self.careful
+        if self.dialect is not SQLITE:
+            self._keep_for_later(statement, rows, values, len(rows))
+        elif self.batch(statement, rows, **values) != len(rows):
+            raise GuardLost
 
     def joined(self, statement: Statement, rows: Sequence[Sequence[Any]], **values: Any) -> list[Row]:
         """Run a query that joins a batch of rows; return all its rows."""
         compiled = statement.compiled(self.dialect)
         found: list[Row] = []
         for sql, parameters in self._pieces(compiled, compiled.every or compiled.words, rows, values):
-            self._cursor.execute(sql, parameters)
+            self._ask(sql, parameters)
             found += self._rows(compiled)
         return found
 
@@ -103,20 +123,48 @@ class Tx:
         may go on.
         """
         told = len(self.after_commit)
-        self._cursor.execute("SAVEPOINT apart")
+        self._ask("SAVEPOINT apart", ())
         try:
             value = job()
+            self.flush()
         except Exception:
             del self.after_commit[told:]
+            self._later.clear()
             self._cursor.execute("ROLLBACK TO apart")
             self._cursor.execute("RELEASE apart")
             raise
         self._cursor.execute("RELEASE apart")
         return value
 
+    def flush(self) -> None:
+        """Have the server run what it was not given yet; whoever ends a transaction or a piece of it calls this."""
+        if self._later:
+            self._ask(None, None)
+
+    def _keep_for_later(
+        self, statement: Statement, rows: Sequence[Sequence[Any]], values: dict[str, Any], expected: int | None
+    ) -> None:
+        compiled = statement.compiled(self.dialect)
+        for sql, parameters in self._pieces(compiled, compiled.words, rows, values):
+            self._later.append((sql, parameters, expected))
+
+    def _ask(self, sql: str | None, parameters: Any) -> None:
+        """Run a statement behind those that were kept for later, in one exchange with the server."""
+        if not self._later:
+            self._cursor.execute(sql, parameters)
+            return
+        later, self._later = self._later, []
+        kept = [(self._connection.cursor(), expected) for _, _, expected in later]
+        with self._connection.pipeline():
+            for (cursor, _), (words, given, _) in zip(kept, later, strict=True):
+                cursor.execute(words, given)
+            if sql is not None:
+                self._cursor.execute(sql, parameters)
+        if any(expected is not None and cursor.rowcount != expected for cursor, expected in kept):
+            raise GuardLost
+
     def _execute(self, words: Words, values: dict[str, Any]) -> None:
-        parameters = words.in_order(values) if self.dialect is SQLITE else words.by_name(values)
-        self._cursor.execute(words.sql, parameters)
+        self._ask(words.sql, words.in_order(values) if self.dialect is SQLITE else words.by_name(values))
 
     def _pieces(
         self, compiled: Compiled, words: Words, rows: Sequence[Sequence[Any]], values: dict[str, Any]

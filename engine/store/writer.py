@@ -224,6 +224,8 @@ def _attempt(
             if not apart:
                 try:
                     outcomes.append(outcome.Value(job(tx)))
+                    if job is jobs[-1]:
+                        tx.flush()
                 except Exception as error:
                     if _connection_is_broken(connection, database):
                         raise StoreUnavailable("the database connection broke") from error
@@ -247,6 +249,7 @@ def _alone(connection: Any, database: Database, tx: Any, job: Callable[[Any], An
     connection.execute("SAVEPOINT job")
     try:
         value = job(tx)
+        tx.flush()
     except Exception as error:
         del tx.after_commit[told:]
         if _connection_is_broken(connection, database):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from engine.clock import NewIds
 from engine.store.transaction import Tx
 from engine.transit import queue
 from engine.transit.references import LiveReferences
@@ -18,18 +19,18 @@ Bells = list[tuple[str, str]]  # (application, endpoint) pairs that are owed a w
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """`new_id` draws ids; `on_moved` steps the cases whose messages moved and returns the webhook bells of their
+    """`new_ids` draws ids; `on_moved` steps the cases whose messages moved and returns the webhook bells of their
     events; `counted` is told after the commit.
     """
 
-    new_id: Callable[[str], str]
+    new_ids: NewIds
     on_moved: Callable[[Tx, Sequence[Tally], int], Bells]
     references: LiveReferences = field(default_factory=LiveReferences)
     counted: Callable[[Sequence[Tally]], None] | None = None
 
     def store(self, tx: Tx, tallies: Sequence[Tally], now: int) -> Bells:
         """Write tallies without telling their cases: for the case that moves its own messages."""
-        bells = queue.store(tx, tallies, self.new_id, now)
+        bells = queue.store(tx, tallies, self.new_ids, now)
         if self.counted is not None:
             tx.tell(partial(self.counted, tallies))
         return bells

@@ -60,6 +60,13 @@ class InFlight(NamedTuple):
     recipient: str = ""  # tells destinations apart (C2); the duties, which send nothing, leave it out
 
 
+class Cut(NamedTuple):
+    """A text cut for one bind, and what proves later which octets each part held."""
+
+    segments: Segments
+    digests: list[str]
+
+
 class NotRenderable(Exception):
     """A message's text cannot be made: its template, values or code no longer fit; the message fails, unsent."""
 
@@ -101,6 +108,11 @@ class Wording:
             reference=reference,
             max_parts=self.max_parts,
         )
+
+    def cut_and_digested(self, text: str, reference: int) -> "Cut":
+        """Return the parts of a text and the keyed digest of each; raises as `cut`."""
+        segments = self.cut(text, reference)
+        return Cut(segments, [self.digest(user_data(part)[0]) for part in segments.parts])
 
     def destination(self, recipient: str) -> bytes:
         """Return a recipient as this account wants it written."""
@@ -161,6 +173,7 @@ class Claim:
         failed: dict[str, str] = {}
         crowded: list[str] = []
         room = self.room
+        cuts: dict[str, Cut] = {}
         stopped = self._stopped(tx, rows)
         for row in rows:
             if row.expires_at <= self.now:
@@ -172,7 +185,7 @@ class Claim:
                 claimed.emptied = False
                 break
             try:
-                submits, reference, total = self._submits(row)
+                submits, reference, cut = self._submits(row, cuts)
             except NoFreeReference:
                 crowded.append(row.id)
                 continue
@@ -181,13 +194,12 @@ class Claim:
                 continue
             room -= len(submits)
             claimed.submits.append(submits)
+            total = len(cut.digests)
             marks.append(
                 OnWire(row.id, total, total if row.resend is None else row.open_parts, len(submits), reference)
             )
-            digest = self.wording.digest
             parts += [
-                PartOnWire(row.id, token.number, token.attempt, digest(user_data(submit)[0]))
-                for token, submit in submits
+                PartOnWire(row.id, token.number, token.attempt, cut.digests[token.number - 1]) for token, _ in submits
             ]
         wording = self.wording
         carrier = Carrier(self.application_id, wording.account, wording.bind, self.run, int(self.simulated), self.now)
@@ -218,17 +230,24 @@ class Claim:
         )
         return self.silenced(tx, self.application_id, asked, lane=self.lane)
 
-    def _submits(self, row: Claimable) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, int]:
-        """Return the PDUs of a message for this bind, its concatenation reference, and how many parts it has in all."""
+    def _submits(self, row: Claimable, cuts: dict[str, Cut]) -> tuple[list[tuple[InFlight, SubmitSm]], int | None, Cut]:
+        """Return the PDUs of a message for this bind, its concatenation reference, and all its parts; `cuts` keeps what
+        messages of one text share.
+        """
         wording = self.wording
         text = wording.compose(row)
         reference = row.concat_reference if row.resend is not None else None
         if reference is None and row.parts > 1:
             reference = self._reference(row)
-        segments = wording.cut(text, reference or 0)
-        if reference is None and len(segments.parts) > 1:  # more than was reckoned with
-            reference = self._reference(row)
-            segments = wording.cut(text, reference)
+        cut = cuts.get(text) if reference is None else None
+        if cut is None:
+            cut = wording.cut_and_digested(text, reference or 0)
+            if len(cut.digests) == 1:
+                cuts[text] = cut
+            elif reference is None:  # more than was reckoned with
+                reference = self._reference(row)
+                cut = wording.cut_and_digested(text, reference)
+        segments = cut.segments
         sender = wording.form(row.sender)
         recipient = wording.destination(row.recipient)
         wanted = None if row.resend is None else {int(number) for number in row.resend.split(",")}
@@ -243,28 +262,21 @@ class Claim:
         submits = [
             (
                 InFlight(row.id, number, attempt, self.lane, row.created_at, plain, row.recipient),
+                # By position, since one is made for every message: no protocol id, priority, schedule, replacement, nor
+                # canned text.
                 SubmitSm(
-                    service_type=wording.service_type,
-                    source_addr_ton=sender.ton,
-                    source_addr_npi=sender.npi,
-                    source_addr=sender.address,
-                    dest_addr_ton=wording.recipient_ton,
-                    dest_addr_npi=wording.recipient_npi,
-                    destination_addr=recipient,
-                    esm_class=part.esm_class_bits,
-                    validity_period=validity,
-                    registered_delivery=wording.registered_delivery,
-                    data_coding=segments.data_coding,
-                    short_message=part.short_message,
-                    tlvs=part.tlvs,
+                    wording.service_type, sender.ton, sender.npi, sender.address,
+                    wording.recipient_ton, wording.recipient_npi, recipient,
+                    part.esm_class_bits, 0, 0, b"", validity, wording.registered_delivery, 0,
+                    segments.data_coding, 0, part.short_message, part.tlvs,
                 ),
             )
             for number, part in enumerate(segments.parts, 1)
             if wanted is None or number in wanted
-        ]
+        ]  # fmt: skip
         if not submits:
             raise NotRenderable("the parts to send again are not there")
-        return submits, (reference if len(segments.parts) > 1 else None), len(segments.parts)
+        return submits, (reference if len(segments.parts) > 1 else None), cut
 
     def _reference(self, row: Claimable) -> int:
         return self.references.draw(row.id, self.wording.account, row.recipient, self.wording.reference_width)

@@ -99,7 +99,7 @@ def take_in(tx: Tx, batch: Batch, desk: Desk, now: int) -> TakenIn:
         plain = sort_out(answers, receipts, rules)
         answers, receipts, known = plain.answers, plain.receipts, [key for key, _ in plain.keys]
         delivered = plain.delivered
-        bells = record(tx, settle(tx, plain, rules.name, now), desk.books.new_id, now)
+        bells = record(tx, settle(tx, plain, rules.name, now), desk.books.new_ids, now)
     tokens = [*(answer.token for answer in answers), *batch.silent, *batch.unsent]
     tallies = queue.load(tx, [token.message_id for token in tokens])
     acknowledged(tx, rules.name, batch.acknowledged, now)

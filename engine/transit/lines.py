@@ -93,14 +93,12 @@ class Line:
     def events(self, events: list[Event]) -> None:
         """Take what happened on the link, in order; never waits."""
         freed = 0
-        refusals: list[tuple[int, int, int]] = []
+        arrived: list[Delivered] = []
         for event in events:
             if type(event) is Answered:
                 freed += self._answered(event)
             elif type(event) is Delivered:
-                # No link: a simulator was refused (`bound`). What it delivers is nobody's; unanswered it stays its own.
-                if self.link is not None and not self.inbox.arrive(self.reader.read(event, self.session)):
-                    refusals.append((event.sequence, event.command_id, Status.ESME_RX_T_APPN))
+                arrived.append(event)
             elif type(event) is Unanswered:
                 freed += 1
                 if type(event.token) is InFlight:
@@ -110,8 +108,11 @@ class Line:
         if freed:
             self.capacity.answered(freed)
             self.sender.ring()
-        if refusals and self.link is not None:
-            self.link.acknowledge(refusals)
+        # No link: a simulator was refused (`bound`). What it delivers is nobody's; unanswered it stays its own.
+        if arrived and self.link is not None:
+            refused = [one for one in self.reader.read(arrived, self.session) if not self.inbox.arrive(one)]
+            if refused:
+                self.link.acknowledge([(one.sequence, one.command_id, Status.ESME_RX_T_APPN) for one in refused])
 
     def lost(self, lost: Lost) -> None:
         """The session ended: everything unanswered on it is in doubt."""

@@ -12,19 +12,20 @@ from typing import Any, Final
 
 from sqlalchemy import and_, literal_column, null
 
-from engine.events import NewEvent
+from engine.events import MESSAGE_EVENTS, NewEvent
 from engine.smpp.pdu import Status
 from engine.smpp.receipts import IdStyle, submit_keys
 from engine.store.moves import MESSAGE, PART
 from engine.store.statements import Dialect, Kind, Statement, same_for_all
 from engine.store.tables import Message, Part
-from engine.store.transaction import GuardLost, Tx
+from engine.store.transaction import Tx
 from engine.transit.answers import AccountRules, Answer
 from engine.transit.claiming import PlainMessage
 from engine.transit.receipting import ReceivedReceipt, put_keys, put_receipts
-from engine.transit.telling import message_data
+from engine.transit.telling import around_state
 
 _DELIVERED: Final = "delivered"
+_ACCEPTED, _TOLD = "message.accepted", "message.delivered"
 _ACCEPTED_EVENT, _DELIVERED_EVENT = 1, 2  # sequence numbers: a plain message has raised nothing before
 
 
@@ -85,35 +86,29 @@ def settle(tx: Tx, plain: Plain, account: str, now: int) -> list[NewEvent]:
     if not plain.taken:
         return []
     told = plain.told
-    accepted = [(message.id, answer.smsc_id) for answer, message in plain.taken if message.id not in told]
+    accepted = [(message.id, 1, 1, answer.smsc_id) for answer, message in plain.taken if message.id not in told]
     delivered = [
-        (message.id, answer.smsc_id, told[message.id].error) for answer, message in plain.taken if message.id in told
+        (message.id, 1, 1, answer.smsc_id, told[message.id].error)
+        for answer, message in plain.taken
+        if message.id in told
     ]
-    _exactly(tx.batch(_ACCEPT_PARTS, accepted, same_answered_at=now), accepted)
-    _exactly(tx.batch(_DELIVER_PARTS, delivered, same_answered_at=now, same_final_at=now), delivered)
+    tx.exactly(_ACCEPT_PARTS, accepted, same_answered_at=now)
+    tx.exactly(_DELIVER_PARTS, delivered, same_answered_at=now, same_final_at=now)
     put_keys(tx, account, [(key, message.id, 1, 1, message.application_id) for key, message in plain.keys], now)
-    _exactly(tx.batch(_ACCEPT, [row[:1] for row in accepted], same_accepted_at=now), accepted)
-    _exactly(tx.batch(_DELIVER, [row[:1] for row in delivered], same_accepted_at=now, same_final_at=now), delivered)
+    tx.exactly(_ACCEPT, [row[:1] for row in accepted], same_accepted_at=now)
+    tx.exactly(_DELIVER, [row[:1] for row in delivered], same_accepted_at=now, same_final_at=now)
     part_of = {
         message.id: (message.application_id, message.id, 1, 1) for _, message in plain.taken if message.id in told
     }
     put_receipts(tx, account, [(receipt, part_of[of], "applied") for of, receipt in told.items()])
     events: list[NewEvent] = []
     for _, message in plain.taken:
-        events.append(_event(message, "message.accepted", "accepted", _ACCEPTED_EVENT))
-        if message.id in told:
-            events.append(_event(message, "message.delivered", _DELIVERED, _DELIVERED_EVENT))
+        before, after = around_state(message, None)
+        application_id, id_ = message.application_id, message.id
+        events.append(NewEvent(application_id, _ACCEPTED, id_, _ACCEPTED_EVENT, f"{before}accepted{after}"))
+        if id_ in told:
+            events.append(NewEvent(application_id, _TOLD, id_, _DELIVERED_EVENT, f"{before}{_DELIVERED}{after}"))
     return events
-
-
-def _exactly(touched: int, rows: Sequence[object]) -> None:
-    if touched != len(rows):
-        raise GuardLost
-
-
-def _event(message: PlainMessage, event_type: str, state: str, sequence: int) -> NewEvent:
-    data = message_data(message, event_type, state, None)
-    return NewEvent(message.application_id, event_type, message.id, sequence, data)
 
 
 # Statements.
@@ -132,7 +127,8 @@ MESSAGE.check("accepted", _DELIVERED)
 def _parts_to(state: str, given: dict[str, Kind], **more: Any) -> Statement:
     def build(dialect: Dialect) -> Any:
         rows = dialect.given(**given)
-        its_only = and_(_part.c.message_id == rows.c.id, _part.c.number == _ONE, _part.c.attempt == _ONE)
+        # The whole key, number and attempt too: as constants they would look like a way in of their own.
+        its_only = and_(*[_part.c[name] == rows.c[name] for name in _PART_KEY])
         values = {name: value(rows) for name, value in more.items()}
         values["answered_at"] = same_for_all(Part, "answered_at")
         return (
@@ -149,7 +145,7 @@ def _messages_to(state: str, sequence: int, more: Callable[[], dict[str, Any]]) 
         rows = dialect.given(id=str)
         as_claimed = and_(
             _message.c.id == rows.c.id,
-            _message.c.state == literal_column("'on_wire'"),
+            dialect.no_way_in(_message.c.state) == literal_column("'on_wire'"),
             _message.c.attempts == _ONE,
             _message.c.open_parts == _ONE,
             _message.c.unanswered == _ONE,
@@ -163,10 +159,11 @@ def _messages_to(state: str, sequence: int, more: Callable[[], dict[str, Any]]) 
     return Statement(build)
 
 
-_ACCEPT_PARTS: Final = _parts_to("accepted", {"id": str, "smsc_id": str})
+_PART_KEY: Final[dict[str, Kind]] = {"message_id": str, "number": int, "attempt": int}
+_ACCEPT_PARTS: Final = _parts_to("accepted", {**_PART_KEY, "smsc_id": str})
 _DELIVER_PARTS: Final = _parts_to(
     _DELIVERED,
-    {"id": str, "smsc_id": str, "error": str},
+    {**_PART_KEY, "smsc_id": str, "error": str},
     receipt_state=lambda _: _DELIVERED,
     receipt_error=lambda rows: rows.c.error,
     final_at=lambda _: same_for_all(Part, "final_at"),
@@ -183,3 +180,4 @@ _DELIVER: Final = _messages_to(
     },
 )
 assert Status.ESME_ROK == 0
+assert {_ACCEPTED, _TOLD} <= MESSAGE_EVENTS.keys()

@@ -5,11 +5,12 @@ Store functions only, each one statement per batch; the sender, intake and the d
 transactions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import BigInteger, bindparam, case, func, literal_column, null, select, tuple_
 
+from engine.clock import NewIds
 from engine.events import NewEvent, record
 from engine.store.moves import MESSAGE, PART
 from engine.store.statements import Dialect, Statement, column_kinds, insert, inserted, is_one_of, move, same_for_all
@@ -142,7 +143,7 @@ def mark(tx: Tx, messages: Sequence[OnWire], parts: Sequence[PartOnWire], carrie
     marked = tx.move(MARK, messages, same_simulated=simulated, **same)
     if marked:
         kept = parts if len(marked) == len(messages) else [part for part in parts if part.message_id in marked]
-        tx.batch(_PUT_PARTS, kept, same_application_id=application_id, **same)
+        tx.put(_PUT_PARTS, kept, same_application_id=application_id, **same)
     return marked
 
 
@@ -152,7 +153,7 @@ def load(tx: Tx, ids: Sequence[str]) -> dict[str, Tally]:
     return {row[0]: tally_of(row) for row in rows}
 
 
-def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: int) -> list[tuple[str, str]]:
+def store(tx: Tx, tallies: Sequence[Tally], new_ids: NewIds, now: int) -> list[tuple[str, str]]:
     """Write changed tallies back under their guards and record the events that they raised.
 
     Returns the (application, endpoint) pairs whose webhook bell must ring. The tallies were loaded in this
@@ -187,7 +188,7 @@ def store(tx: Tx, tallies: Sequence[Tally], new_id: Callable[[str], str], now: i
         for tally in tallies
         for raised in tally.raised
     ]
-    return record(tx, events, new_id, now)
+    return record(tx, events, new_ids, now)
 
 
 def release(tx: Tx, claimed: Sequence[tuple[str, Sequence[int]]]) -> set[str]:

@@ -33,10 +33,14 @@ class Reader:
     default_region: str | None
     text_only: bool
 
-    def read(self, delivered: Delivered, session: str) -> Arrival:
-        """Return what a deliver_sm or data_sm is; never raises for anything that a peer can send."""
+    def read(self, delivered: Sequence[Delivered], session: str) -> list[Arrival]:
+        """Return what each deliver_sm or data_sm is; never raises for anything that a peer can send."""
+        ids = self.clock.new_ids("mo", len(delivered))
+        now, at = self.clock.now(), self.clock.monotonic()
+        return [self._read(one, session, row_id, now, at) for one, row_id in zip(delivered, ids, strict=True)]
+
+    def _read(self, delivered: Delivered, session: str, row_id: str, now: int, at: float) -> Arrival:
         pdu = delivered.pdu
-        row_id = self.clock.new_id("mo")
         receipt = read_receipt(pdu, text_only=self.text_only)
         kept = None
         part = None
@@ -50,13 +54,13 @@ class Reader:
             # By position: this and the next are made for every receipt, and names cost half as much again.
             kept = ReceivedReceipt(
                 row_id, keys, receipt.smsc_id, receipt.state._value_, receipt.final, receipt.stat, receipt.err, flags,
-                self._source(pdu), self.bind, self.clock.now(),
+                self._source(pdu), self.bind, now,
             )  # fmt: skip
         else:
-            part = self._part(pdu, delivered.raw, row_id, session)
+            part = self._part(pdu, delivered.raw, row_id, session, now)
         return Arrival(
-            delivered.sequence, delivered.command_id, session, kept, part, delivered.raw, row_id,
-            self.clock.monotonic(), None if part is None else pdu,
+            delivered.sequence, delivered.command_id, session, kept, part, delivered.raw, row_id, at,
+            None if part is None else pdu,
         )  # fmt: skip
 
     def _source(self, pdu: DeliverSm | DataSm) -> str:
@@ -64,7 +68,7 @@ class Reader:
             pdu.source_addr.decode("latin-1"), pdu.source_addr_ton, pdu.source_addr_npi, self.default_region
         )
 
-    def _part(self, pdu: DeliverSm | DataSm, raw: bytes, row_id: str, session: str) -> ReceivedPart:
+    def _part(self, pdu: DeliverSm | DataSm, raw: bytes, row_id: str, session: str, now: int) -> ReceivedPart:
         concat = concat_of(pdu)
         smsc_id = tlv(pdu.tlvs, Tag.RECEIPTED_MESSAGE_ID)
         join_key = row_id
@@ -83,7 +87,7 @@ class Reader:
             part=1 if concat is None else concat.sequence,
             sealed=self.keyring.seal(raw, row_id),
             smsc_id=None if smsc_id is None else smsc_id.partition(b"\0")[0].decode("latin-1"),
-            received_at=self.clock.now(),
+            received_at=now,
         )
 
     def join(self, parts: Sequence[tuple[str, str]], received_at: int, complete: bool) -> JoinedReply:

@@ -175,12 +175,12 @@ def put_receipts(
         )
         for receipt, part, effect in receipts
     ]  # fmt: skip
-    tx.batch(_INSERT, rows, same_account=account)
+    tx.put(_INSERT, rows, same_account=account)
 
 
 def put_keys(tx: Tx, account: str, keys: Sequence[KeyRow], now: int) -> None:
     """Store the keys by which receipts find a part of an account: (key, message, part, attempt, application)."""
-    tx.batch(_PUT_KEYS, keys, same_account=account, same_sent_at=now)
+    tx.put(_PUT_KEYS, keys, same_account=account, same_sent_at=now)
 
 
 _BY_LIKELIHOOD: Final = itemgetter(0, 1, 2)

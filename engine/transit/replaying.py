@@ -65,7 +65,7 @@ def _read(reader: Reader, row_id: str, found: ParkedDelivery) -> Arrival:
     raw = reader.keyring.unseal(found.sealed, row_id)
     header, pdu = decode(raw)
     assert isinstance(pdu, DeliverSm | DataSm)
-    arrival = reader.read(Delivered(header.sequence_number, header.command_id, pdu, raw), NO_SESSION)
+    [arrival] = reader.read([Delivered(header.sequence_number, header.command_id, pdu, raw)], NO_SESSION)
     return arrival._replace(
         part=None if arrival.part is None else arrival.part._replace(received_at=found.received_at),
         receipt=None if arrival.receipt is None else arrival.receipt._replace(received_at=found.received_at),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import calendar
 import time
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from engine.smpp.errors import MalformedTime, NotEncodable
@@ -29,6 +30,7 @@ class SmppTime(NamedTuple):
         return now + self.microseconds if self.relative else self.microseconds
 
 
+@lru_cache(maxsize=1024)  # a campaign's messages live equally long
 def relative_validity(seconds: int) -> bytes:
     """16 characters `0000DDhhmmss000R` for 1 second to 99 days; NotEncodable outside.
 

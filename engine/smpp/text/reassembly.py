@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from engine.smpp.pdu import DataSm, DeliverSm, SubmitSm, Tag, tlv
 from engine.smpp.text.alphabet import Alphabet
 from engine.smpp.text.coding import decode_text
+from engine.smpp.text.segments import Segment
 from engine.smpp.text.udh import Concat, UserDataHeader, parse_udh, plausible
 
 GAP: Final = "[…]"
@@ -51,8 +52,8 @@ class AssemblyKey(NamedTuple):
 Carrier = DeliverSm | DataSm | SubmitSm
 
 
-def user_data(pdu: Carrier) -> tuple[bytes, tuple[str, ...]]:
-    """The user data of a message PDU: message_payload before short_message where both are there (row A11)."""
+def user_data(pdu: Carrier | Segment) -> tuple[bytes, tuple[str, ...]]:
+    """The user data of a message PDU, or of a part that becomes one: message_payload before short_message (row A11)."""
     payload = tlv(pdu.tlvs, Tag.MESSAGE_PAYLOAD) if pdu.tlvs else None
     if isinstance(pdu, DataSm):
         return payload or b"", ()
