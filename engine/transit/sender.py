@@ -34,11 +34,10 @@ Submit = tuple[InFlight, SubmitSm]
 CLAIM_MOST: Final = 100
 _PAUSE_S: Final = 0.25
 _BULK_TURN: Final = 5  # PDUs that are owed to bulk before it goes before the transactional lane
-_GATHER_SHARE: Final = 2
 # One claim for the whole window would leave the wire idle while it is taken in and claimed anew: of the window's claims
 # so many are under way together, of those to a peer whose answers take long more.
 _CLAIMS_NEAR: Final = 2
-_CLAIMS_AWAY: Final = 4
+_CLAIMS_AWAY: Final = 6
 _GATHER_S: Final = 0.001
 
 
@@ -173,14 +172,14 @@ class Sender:
         if room <= 0:
             await self._wait_for_room(bell, now, otp=otp)
             return
-        if not otp and self.capacity.free < self.capacity.window // _GATHER_SHARE:
+        share = max(1, self.capacity.window // (_CLAIMS_AWAY if self.far() else _CLAIMS_NEAR))
+        if not otp and self.capacity.free < share:
             # A full window frees slot by slot: claim for several, since a commit costs the same for each.
             await trio.sleep(_GATHER_S)
             room = self.capacity.room(self.clock.monotonic(), otp=otp) if self._may_claim else 0
             if room <= 0:
                 return
-        share = self.capacity.window // (_CLAIMS_AWAY if self.far() else _CLAIMS_NEAR)
-        await self._claim(key, min(room, most, max(1, share)), self.clock.monotonic())
+        await self._claim(key, min(room, most, share), self.clock.monotonic())
 
     def _next(self, lanes: tuple[Lane, ...]) -> tuple[QueueKey | None, int]:
         """Return the queue to claim from and the most to take: the higher lane first, but bulk gets what it is owed."""
