@@ -168,7 +168,18 @@ async def test_what_is_over_says_so(store: Store) -> None:
         other = await start(api)
         await comes(api, other["code"])
         late = await api.alice.post(f"{PATH}/{other['id']}/cancel")
-        assert (late.status_code, late.json()["code"]) == (409, "already_approved")
+        assert (late.status_code, late.json()["code"]) == (409, "already_ended")
+
+
+async def test_giving_one_up_takes_no_secret_and_so_does_not_tell_that_its_code_had_come(store: Store) -> None:
+    async with opened(store) as api:
+        case = await start(api, confirm=True)
+        await comes(api, case["code"])
+        assert (await result(api, case)).json()["state"] == "received"
+        given_up = (await api.alice.post(f"{PATH}/{case['id']}/cancel")).json()
+        assert given_up["state"] == "canceled"
+        assert (given_up["received_at"], given_up["assurance"]) == (None, None)
+        assert (await result(api, case)).json()["received_at"] is not None
 
 
 async def test_what_cannot_be_started_is_refused_by_a_code(store: Store) -> None:

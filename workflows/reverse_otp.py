@@ -143,11 +143,13 @@ def answer_confirm(case: ReverseCase, now: int, *, agreed: bool) -> Moved | Refu
 
 
 def cancel(case: ReverseCase, now: int) -> Moved | Refused:
-    """Return what giving it up does."""
+    """Return what giving it up does. It takes no secret, so that how an ended one ended is not said."""
     if case.state is State.CANCELED:
         return Step(case, (), Answer("canceled", 200))
-    if refused := _refuse_over(case, now):
-        return refused
+    if case.state in _FINAL:
+        return Refused("already_ended", 409)
+    if now >= case.expires_at:
+        return replace(_ended(case, State.EXPIRED, now), answer=Answer("already_ended", 409))
     return replace(_ended(case, State.CANCELED, now), answer=Answer("canceled", 200))
 
 
@@ -189,6 +191,11 @@ def view_without_secret(case: ReverseCase, now: int) -> dict[str, Json]:
     shown = view(case, now)
     ended = shown["state"] not in (State.PENDING, State.RECEIVED)
     return {name: shown[name] for name in _ASKED} | {"state": "ended" if ended else "pending"}
+
+
+def view_canceled(case: ReverseCase, now: int) -> dict[str, Json]:
+    """Return what is shown of one that was given up, not whether its code had come: that needs the secret."""
+    return view(case, now) | {"assurance": None, "received_at": None}
 
 
 _ASKED: Final = ("id", "number", "claimed", "confirm", "language", "reference", "created_at", "expires_at")

@@ -85,6 +85,7 @@ PROBLEMS: Final[Mapping[str, Kind]] = {
     # Reverse verifications.
     "no_number": Kind(422, "You have no such number that takes replies"),
     "wrong_secret": Kind(403, "The secret of the start is needed to read the result"),
+    "already_ended": Kind(409, "The verification has ended before"),
     "not_received": Kind(409, "The code has not come, or needs no confirmation"),
     "refused": Kind(409, "The user said that it was not them"),
     # Deliveries.

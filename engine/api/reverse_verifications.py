@@ -180,9 +180,9 @@ async def confirm_reverse_verification(call: Calling, reverse_id: str, body: Con
     return await change(call, confirm, reverse_id, body.secret, confirmed=200)
 
 
-@routes.post(f"{_ONE}/cancel", needs=(Scope.VERIFY_START,), answers={200: ReverseShown}, refuses=_OVER)
+@routes.post(f"{_ONE}/cancel", needs=(Scope.VERIFY_START,), answers={200: ReverseShown}, refuses=("already_ended",))
 async def cancel_reverse_verification(call: Calling, reverse_id: str) -> Response:
-    """End one; its code approves nothing any more."""
+    """End one; its code approves nothing any more. Without its secret nothing is said of a code that has come."""
     return await change(call, call.context.reverses.cancel, reverse_id, canceled=200)
 
 

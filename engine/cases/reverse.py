@@ -149,7 +149,12 @@ class Reverses:
         held = self._load(tx, application_id, case_id)
         if held is None:
             return NOT_FOUND
-        return self._told(tx, held, reverse_otp.cancel(held.case, now), now, actor)
+        outcome = self._told(tx, held, reverse_otp.cancel(held.case, now), now, actor)
+        if outcome.code != "canceled":
+            return outcome
+        held = self._load(tx, application_id, case_id)
+        assert held is not None
+        return replace(outcome, body=public(reverse_otp.view_canceled(held.case, now)))
 
     def read(self, tx: Tx, application_id: str, case_id: str, secret: str, now: int) -> Outcome:
         """Return the result, with the sender's number, to whoever has the secret."""
