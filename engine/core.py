@@ -236,7 +236,14 @@ async def open_core(
         owner,
         opting.exact,
         ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
-        (handover_replies.heard, signature_replies.heard, lead_replies.heard, handover_replies.wrong, opting.loose),
+        (
+            handover_replies.heard,
+            signature_replies.heard,
+            lead_replies.heard,
+            handover_replies.wrong,
+            opting.loose,
+            signature_replies.late,
+        ),
     )
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))

@@ -55,6 +55,11 @@ def test_a_text_that_is_an_opt_out_word_is_one_whatever_is_open(text: str) -> No
     assert match(text, pair, HOLDERS) == Choice(Kind.OPT_OUT, Reason.OPT_OUT_WORD)
 
 
+@pytest.mark.parametrize("text", ["STOP 482913", "482 913 stop.", "STOP 36111", "arrêt ４８２９１３"])
+def test_stop_beside_a_number_is_stop(text: str) -> None:
+    assert match(text, Pair(CODES), HOLDERS) == Choice(Kind.OPT_OUT, Reason.OPT_OUT_WORD)
+
+
 @pytest.mark.parametrize("text", ["STOP ALL", "stopall", "Stop tout !", "stop alles", "STOP TUTTO"])
 def test_stop_all_speaks_of_every_sender(text: str) -> None:
     assert match(text, Pair(), {}) == Choice(Kind.OPT_OUT, Reason.OPT_OUT_ALL_WORDS, all_senders=True)
@@ -65,7 +70,9 @@ def test_an_opt_in_word_is_one(text: str) -> None:
     assert match(text, Pair(CODES), HOLDERS).kind is Kind.OPT_IN
 
 
-@pytest.mark.parametrize("text", ["STOP 12345", "please stop", "non-stop", "stopper", "", "  ", "!!"])
+@pytest.mark.parametrize(
+    "text", ["STOP the 12345", "start 12345", "end 12345", "please stop", "non-stop", "stopper", "", "  ", "!!"]
+)
 def test_a_text_that_only_contains_the_word_is_no_opt_out(text: str) -> None:
     assert match(text, Pair(), {}) == Choice(Kind.NONE, Reason.NO_OPEN_CASE)
 

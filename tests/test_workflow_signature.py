@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from workflows.base import SECOND, Canceled, Outcome, Refused, Settled, Step, TimerFired, Verdict
+from workflows.base import SECOND, Canceled, Outcome, Refused, Send, Settled, Step, TimerFired, Verdict
 from workflows.signature import Request, Spent, spend, start, step
 from workflows.signature_case import (
     ATTEMPTS,
@@ -203,3 +203,22 @@ Signatures.TestCase.settings = settings(max_examples=60, stateful_step_count=40,
 Sequential.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestSignatures = Signatures.TestCase
 TestSequential = Sequential.TestCase
+
+
+def asked(mode: Mode = Mode.REPLY) -> SignatureCase:
+    signers = (Signer("sgr_1", "+33••71", "fr", mode, Role.SIGNER, CONSENT),)
+    documents = (Document("doc_1", "Bail", "application/pdf", SHA),)
+    case = SignatureCase("sig_1", "Sceau", START, START + 86_400 * SECOND, documents, signers)
+    started = start(Request(case, ["sgn_1"]), START)
+    assert isinstance(started, Step)
+    return started.case
+
+
+def test_an_answer_after_the_end_whose_timer_has_not_fired_ends_the_request_and_is_answered() -> None:
+    case = asked()
+    late = case.expires_at + 60 * SECOND
+    for said in (Said.REFUSAL, Said.START, Said.TOO_LATE, Said.SEVERAL_CODES):
+        told = step(case, TextReplied("sgr_1", "rpl_1", said, "sgn_1"), Facts(pending_of_pair=1), late)
+        assert isinstance(told, Step)
+        assert [one.state for one in told.case.signings] == [State.EXPIRED]
+        assert "too_late" in [effect.step for effect in told.effects if isinstance(effect, Send)]

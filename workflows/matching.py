@@ -90,10 +90,19 @@ def candidates(text: str, lengths: Collection[int]) -> tuple[str, ...]:
     """
     found: dict[str, None] = {}
     for run in _RUN.findall(text):
-        digits = "".join(str(unicodedata.decimal(symbol)) for symbol in run if symbol.isdecimal())
+        digits = _digits_of(run)
         if len(digits) in lengths:
             found[digits] = None
     return tuple(found)
+
+
+def numbers_of(text: str, at_least: int) -> set[str]:
+    """Return the digits of every number in a text that has so many or more, as `candidates` reads numbers."""
+    return {digits for run in _RUN.findall(text) if len(digits := _digits_of(run)) >= at_least}
+
+
+def _digits_of(run: str) -> str:
+    return "".join(str(unicodedata.decimal(symbol)) for symbol in run if symbol.isdecimal())
 
 
 def match(text: str, pair: Pair, holders: Mapping[str, str]) -> Choice:
@@ -102,7 +111,7 @@ def match(text: str, pair: Pair, holders: Mapping[str, str]) -> Choice:
     `holders` maps each candidate that equals a pending code of the pair to its case: codes pending for one pair differ,
     so there is one. Order of DESIGN, "One reply, in".
     """
-    spoken = words_of(text)
+    spoken = opting_words(text)
     if spoken in OPT_OUT_ALL:
         return Choice(Kind.OPT_OUT, Reason.OPT_OUT_ALL_WORDS, all_senders=True)
     if spoken in OPT_OUT:
@@ -149,6 +158,15 @@ def words_of(text: str) -> str:
     return " ".join(_NOT_WORD.sub(" ", plain).split())
 
 
+def opting_words(text: str) -> str:
+    """Return the words of a text from which an opt-out is read: STOP beside a number is STOP, be it a code or ours."""
+    spoken = words_of(text)
+    if not any(symbol.isdecimal() for symbol in spoken):
+        return spoken
+    bare = words_of(_RUN.sub(" ", text))
+    return bare if bare in _PLAIN_STOPS or bare in OPT_OUT_ALL else spoken
+
+
 _RUN: Final = re.compile(r"\d(?:[ \u00a0\u202f.\u2010-\u2015-]?\d)*")
 _NOT_WORD: Final = re.compile(r"[\W_]+")
 
@@ -191,7 +209,7 @@ def means_opt_out(text: str) -> bool:
 
 def is_about_consent(text: str) -> bool:
     """Tell whether a text is an opt-out or opt-in word, or means an opt-out."""
-    spoken = words_of(text)
+    spoken = opting_words(text)
     return spoken in _WHOLE_WORDS or _means_opt_out(spoken)
 
 

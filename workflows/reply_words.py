@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from workflows.matching import phrases, words_of
+from workflows.matching import OPT_OUT, OPT_OUT_ALL, phrases, words_of
 
 
 class Meaning(StrEnum):
@@ -34,9 +34,9 @@ def meaning_of(text: str) -> Meaning:
 
 
 def denies(text: str) -> bool:
-    """Tell whether a refusal or a negation stands anywhere in a text: then no code in it signs."""
+    """Tell whether a refusal, a negation or an opt-out stands anywhere in a text: then no code in it signs."""
     spoken = f" {words_of(text)} "
-    return any(f" {phrase} " in spoken for phrase in _REFUSAL | _NEGATIONS)
+    return any(f" {phrase} " in spoken for phrase in _DENIALS)
 
 
 _YES: Final = phrases(
@@ -58,7 +58,7 @@ _REFUSAL: Final = phrases(
     "no thanks, i refuse, decline, i decline, reject, i do not sign",
     "nein danke, ich lehne ab, ablehnen, abgelehnt, ich unterschreibe nicht",
     "no gracias, rechazo, me niego, no firmo, no acepto",
-    "no grazie, rifiuto, non firmo, non accetto",
+    "no grazie, rifiuto, mi rifiuto, non firmo, non accetto",
 )
 _NEGATIONS: Final = phrases(
     "ne, pas, jamais, rien, aucun, annule, annuler, faux, erreur",
@@ -66,4 +66,9 @@ _NEGATIONS: Final = phrases(
     "nicht, kein, keine, keinen, nie, niemals, falsch",
     "nunca, jamas, cancelar, tampoco",
     "mai, annulla, sbagliato",
+    # Refusals in other forms: alone they decline nothing, beside a code they keep it from signing.
+    "refusee, refuses, refusons, rejete, rejeter, annulee, conteste, refused, declined, rejected, denied, nope, nah",
+    "lehne, ablehne, abgelehnte, verweigere, verweigert, rechazado, rechazada, rechazar, niego, negado",
+    "refuso, rifiutato, rifiutata, rifiutare, rifiutiamo, annullato, negato",
 )
+_DENIALS: Final = _REFUSAL | _NEGATIONS | OPT_OUT | OPT_OUT_ALL

@@ -30,6 +30,7 @@ from workflows.signature_events import (
     DocumentChanged,
     Event,
     ResetAsked,
+    Said,
     SendAsked,
     SignAsked,
     SignerChanged,
@@ -134,7 +135,7 @@ def step(case: SignatureCase, event: Event, facts: Facts, now: int) -> Moved | R
         case TimerFired(kind):
             return _tick(case, kind, now)
         case TextReplied():
-            return text_replied(case, event, facts, now)
+            return _late_reply(case, event, facts, now) or text_replied(case, event, facts, now)
         case CodeReplied():
             return _code_replied(case, event, now)
         case SignAsked():
@@ -156,6 +157,19 @@ def step(case: SignatureCase, event: Event, facts: Facts, now: int) -> Moved | R
             return unless_over(case, now) or _change_signer(case, event, now)
         case DocumentChanged():
             return unless_over(case, now) or _change_document(case, event)
+
+
+def _late_reply(case: SignatureCase, event: TextReplied, facts: Facts, now: int) -> Moved | None:
+    """Return what a reply does to a request whose time is over before its timer fired: it ends, with an answer."""
+    if not case.is_open or now < case.expires_at:
+        return None
+    ended = expire(case, now)
+    signings = ended.case.signings_of(event.signer_id)
+    late = event
+    if event.said is not Said.STOP and signings:
+        late = replace(event, said=Said.TOO_LATE, signing_id=event.signing_id or signings[0].id)
+    told = text_replied(ended.case, late, facts, now)
+    return replace(told, effects=(*ended.effects, *told.effects))
 
 
 def _at_signing(case: SignatureCase, signing_id: str, then: Callable[[Signing], Moved | Refused]) -> Moved | Refused:
@@ -233,6 +247,10 @@ def _change_signer(case: SignatureCase, event: SignerChanged, now: int) -> Moved
     voided, roles = _voided(mine)
     changed = replace(signer, to=event.to, opted_out=False, auto_replies=0, auto_replies_since=0)
     case = case.with_signer(changed).with_signing(*voided)
+    if event.to != signer.to:
+        # What was sent to another number has reached nobody here; the day's codes of this one are counted apart.
+        fresh = [replace(one, sends=0, next_send_at=0) for one in case.signings_of(signer.id) if one.is_open]
+        case = case.with_signing(*fresh)
     case, welcomed = welcome(case, now, anew=signer.id)
     effects: tuple[Effect, ...] = (
         Audit("signature.signer_changed", {"signer_id": signer.id}),

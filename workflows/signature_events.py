@@ -87,6 +87,7 @@ class Said(StrEnum):
     NOT_BY_SMS = "not_by_sms"  # a code, from a signer who signs on the page
     EXPIRED_CODE = "expired_code"  # the right one, after its life
     TOO_LATE = "too_late"  # the signing is over
+    BLOCKED = "blocked"  # a code, while the signing waits for a reset
     STOP = "stop"
 
 

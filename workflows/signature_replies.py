@@ -28,6 +28,8 @@ def text_replied(case: SignatureCase, event: TextReplied, facts: Facts, now: int
             return _ambiguous(case, signer, event, str(event.said), now)
         case Said.TOO_LATE:
             return _too_late(case, signer, event, now)
+        case Said.BLOCKED:
+            return _helped(case, signer, event, "help_blocked", now)
         case Said.REFUSAL:
             return _refusal(case, signer, event, facts, now)
         case Said.NOT_BY_SMS:
@@ -110,6 +112,9 @@ def _begin(
     moved_day = day if day is not facts.day else None
     if not sent_any and any(one.has_code(now) for one in case.signings_of(signer.id)):
         case, answered = answer_reply(case, signer, "help_code", now)
+        effects += answered
+    elif not sent_any and not refused and any(one.state is State.BLOCKED for one in case.signings_of(signer.id)):
+        case, answered = answer_reply(case, signer, "help_blocked", now)
         effects += answered
     elif not sent_any and refused:
         case, answered = answer_reply(case, signer, "help_wait", now)

@@ -186,7 +186,7 @@ def confirm(case: SignatureCase, signing: Signing, now: int) -> Effect:
         role=f"confirm:{signing.id}",
         step="signed",
         language=signer.language,
-        message_class=_NOTICE_CLASS,
+        message_class=_ANSWER_CLASS,
         generation=0,
         expires_at=now + _NOTICE_LIFE_US,
         params={"brand": case.brand, "title": document.name, "short_hash": document.short_hash},

@@ -24,6 +24,7 @@ from workflows.base import (
 from workflows.signature_case import (
     ATTEMPTS,
     RESETS,
+    SENDS,
     Door,
     RequestState,
     SignatureCase,
@@ -129,6 +130,11 @@ def check(case: SignatureCase, signing: Signing, verdict: Verdict, entry: Entry,
     return Step(case, effects, answer)
 
 
+def not_compared(signing: Signing, why: str) -> Seal:
+    """Return the entry of a check on the page that never came to compare a code."""
+    return _checked(signing, why, Entry(Door.PAGE))
+
+
 def _checked(signing: Signing, result: str, entry: Entry) -> Seal:
     body: dict[str, Json] = {
         "signing": signing.id,
@@ -192,12 +198,14 @@ def decline(case: SignatureCase, signing: Signing, reason: str, now: int, *, rep
 
 
 def reset(case: SignatureCase, signing: Signing, reason: str) -> Moved | Refused:
-    """Let a blocked signing go on, with fresh counters and a code of a new generation; three times at most."""
-    if signing.state is not State.BLOCKED:
+    """Let a signing go on that is blocked, or whose codes have all been sent, with fresh counters and a code of a new
+    generation; three times at most.
+    """
+    if signing.state is not State.BLOCKED and not (signing.is_open and signing.sends >= SENDS):
         return Refused("not_blocked", 409, {"signing_id": signing.id})
     if signing.resets >= RESETS:
         return Refused("max_resets", 429, {"signing_id": signing.id})
-    freed = signing.moved(State.NOTIFIED, attempts=0, sends=0, next_send_at=0, resets=signing.resets + 1)
+    freed = signing.moved(State.NOTIFIED, attempts=0, sends=0, next_send_at=0, code_until=0, resets=signing.resets + 1)
     case = case.with_signing(freed)
     remaining = RESETS - freed.resets
     effects: tuple[Effect, ...] = (

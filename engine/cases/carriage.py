@@ -6,7 +6,7 @@ Store functions, called in the transaction that wrote those rows; the conversati
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, select
 
 from engine.cases.effects import Queued
 from engine.clock import to_rfc3339
@@ -15,9 +15,10 @@ from engine.evidence.sealing import NewEntry
 from engine.keyring import KeyRing
 from engine.smpp.pdu import status_name
 from engine.store.statements import Statement
-from engine.store.tables import Part, ReceiptRow, ReplyPart
+from engine.store.tables import Message, Part, ReceiptRow, ReplyPart
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
+from engine.transit.routing import Router
 from engine.transit.tally import Tally
 from workflows.base import Json, Outcome, Send
 from workflows.wording import Templates
@@ -60,18 +61,19 @@ def queued(
     return NewEntry("message.queued", body, {"text": text}, keyring.fingerprint("phone", phone), code=code)
 
 
-def moved(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:
+def moved(tx: Tx, tally: Tally, outcome: Outcome, router: Router) -> NewEntry:
     """Return the entry about what became of a message: how it was submitted, or how it ended, with its receipts."""
-    return _submitted(tx, tally) if outcome in _SUBMITTED else _settled(tx, tally, outcome)
+    return _submitted(tx, tally, router) if outcome in _SUBMITTED else _settled(tx, tally, outcome)
 
 
-def _submitted(tx: Tx, tally: Tally) -> NewEntry:
+def _submitted(tx: Tx, tally: Tally, router: Router) -> NewEntry:
     parts = [
         {
             "part": int(number),
             "attempt": int(attempt),
             "account": account,
             "bind": bind,
+            "source": _source(router, account, tally.sender),
             "sent_at": to_rfc3339(int(sent_at)),
             "answered_at": None if answered_at is None else to_rfc3339(int(answered_at)),
             "command_status": None if status is None else status_name(int(status)),
@@ -85,6 +87,15 @@ def _submitted(tx: Tx, tally: Tally) -> NewEntry:
     ]
     body = {"message": tally.id, "state": tally.state, "simulated": bool(tally.simulated), "parts": parts}
     return NewEntry("message.submitted", body)
+
+
+def _source(router: Router, account: str, sender: str) -> dict[str, Json]:
+    """Return our sender as the account had it in source_addr; empty if the settings no longer say."""
+    try:
+        form = router.form(account, sender)
+    except KeyError:
+        return {}
+    return {"addr": form.address.decode("latin-1"), "ton": form.ton, "npi": form.npi}
 
 
 def _settled(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:
@@ -127,8 +138,20 @@ def replied(tx: Tx, keyring: KeyRing, reply: JoinedReply, choice: str, guard: Se
     return NewEntry("reply.received", body, private, keyring.fingerprint("phone", reply.source), guard=guard)
 
 
+def wrote_last(tx: Tx, case_id: str, recipient: str) -> int:
+    """Return when a case last had something written to a number (E.164), in µs; 0 if never."""
+    row = tx.one(_WROTE_LAST, case=case_id, recipient=recipient)
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
 # Statements.
 
+_message: Any = Message.__table__  # type: ignore[attr-defined]
+_WROTE_LAST: Final = Statement(
+    lambda _: select(func.max(_message.c.created_at)).where(
+        _message.c.case_id == bindparam("case"), _message.c.recipient == bindparam("recipient")
+    )
+)
 _part: Any = Part.__table__  # type: ignore[attr-defined]
 _receipt: Any = ReceiptRow.__table__  # type: ignore[attr-defined]
 _reply_part: Any = ReplyPart.__table__  # type: ignore[attr-defined]

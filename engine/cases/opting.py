@@ -22,7 +22,7 @@ from engine.store.transaction import Tx
 from engine.tenancy import applications
 from engine.transit.replying import JoinedReply
 from workflows.courtesy import one_more
-from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, means_opt_out, words_of
+from workflows.matching import OPT_IN, OPT_OUT, OPT_OUT_ALL, means_opt_out, opting_words
 
 _ALL: Final = "all"
 _MARKETING: Final = "marketing"
@@ -53,8 +53,8 @@ class Opting:
     confirms: bool = True
 
     def exact(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
-        """Take a reply that is nothing but an opt-out or opt-in word."""
-        spoken = words_of(reply.text)
+        """Take a reply that is nothing but an opt-out or opt-in word, or STOP with a number."""
+        spoken = opting_words(reply.text)
         if spoken not in OPT_OUT | OPT_OUT_ALL | OPT_IN:
             return None
         is_stop = spoken not in OPT_IN

@@ -22,7 +22,7 @@ from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
 from workflows import signature
 from workflows.base import Refused, Step, Verdict
-from workflows.matching import candidates
+from workflows.matching import candidates, numbers_of
 from workflows.reply_words import Meaning, denies, meaning_of
 from workflows.signature import Spent
 from workflows.signature_case import CODE_LENGTH, Facts, Mode, SignatureCase, State
@@ -57,6 +57,14 @@ class SignatureReplies:
             return self._text(tx, reply, latest, Said.CODE_AND_REFUSAL, listeners, now, wakes)
         return self._code(tx, reply, listeners, found[0], now, wakes)
 
+    def late(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
+        """Take the words of somebody whose signings are over, when nobody else has asked them anything."""
+        listeners = self._listeners(tx, reply)
+        if not listeners or meaning_of(reply.text) is Meaning.OTHER:
+            return None
+        row = max((one.row for one in listeners), key=lambda one: one.id)
+        return self._text(tx, reply, row, Said.TOO_LATE, listeners, now, wakes)
+
     def stopped(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> list[Claimed]:
         """Tell every open request of this number that its owner said STOP; return them, the latest first."""
         rows = _one_a_request([one for one in self._listening(tx, reply) if one.final_at is None])
@@ -90,7 +98,9 @@ class SignatureReplies:
     def _code(
         self, tx: Tx, reply: JoinedReply, listeners: Sequence[_Listener], code: str, now: int, wakes: Wakes
     ) -> Claimed | None:
-        holder = next((one for one in listeners if one.codes and equal(one.codes[0], code)), None)
+        # An open one first: of those that are closed, a code may have been drawn again.
+        open_first = sorted(listeners, key=lambda one: one.row.final_at is not None)
+        holder = next((one for one in open_first if one.codes and equal(one.codes[0], code)), None)
         earlier = next((one for one in listeners if any(equal(old, code) for old in one.codes[1:])), None)
         if holder is not None:
             return self._right(tx, reply, holder.row, listeners, now, wakes)
@@ -136,11 +146,23 @@ class SignatureReplies:
             return None
         waiting = [one.row for one in listeners if one.row.final_at is None]
         if not waiting:
-            row = max((one.row for one in listeners), key=lambda one: one.id)
-            return self._text(tx, reply, row, Said.TOO_LATE, listeners, now, wakes)
-        row = max(waiting, key=lambda one: one.id)
+            return None  # `late`, if nobody else asked
+        row = self._asked(tx, reply.source, waiting)
         said = Said.REFUSAL if meaning is Meaning.REFUSAL else Said.START
         return self._text(tx, reply, row, said, listeners, now, wakes)
+
+    def _asked(self, tx: Tx, source: str, waiting: Sequence[signing_rows.Row]) -> signing_rows.Row:
+        """Return the signing of whoever asked last, of those whose signer may answer by SMS now."""
+        conductor = self.signatures.conductor
+        answerable: list[tuple[int, str, signing_rows.Row]] = []
+        for row in waiting:
+            request = casebook.case_by_id(tx, row.request_id)
+            assert request is not None
+            case = conductor.hold(tx, request).case
+            signer = case.signer(row.signer_id)
+            if signer is not None and signer.mode is Mode.REPLY and case.may_act(signer):
+                answerable.append((carriage.wrote_last(tx, request.id, source), row.id, row))
+        return max(answerable)[2] if answerable else max(waiting, key=lambda one: one.id)
 
     def _text(
         self,
@@ -199,6 +221,8 @@ class SignatureReplies:
             signing = case.signing(event.signing_id)
             assert signing is not None
             signer = case.signer_of(signing)
+            if signer.mode is not Mode.REPLY and event.answered:
+                return None  # one answer, whatever waits on the page
             if signer.mode is not Mode.REPLY:
                 event = TextReplied(signer.id, event.reply_id, Said.NOT_BY_SMS, signing.id)
             else:
@@ -208,7 +232,7 @@ class SignatureReplies:
                 elif isinstance(spent, Spent):
                     case = spent.case
                 else:
-                    return spent  # its time is over: the request ends here
+                    event = TextReplied(signer.id, event.reply_id, Said.TOO_LATE, signing.id)
         decided = signature.step(case, event, facts, now)
         return None if isinstance(decided, Refused) else decided
 
@@ -219,10 +243,13 @@ class SignatureReplies:
         keyring = self.signatures.conductor.keyring
         found = candidates(reply.text, {CODE_LENGTH})
         guard = [one.row.id for one in listeners if set(one.codes) & set(found)]
+        known = {code for one in listeners for code in one.codes}
+        if numbers_of(reply.text, CODE_LENGTH) - known:
+            guard.append(held.row.id)  # perhaps another signer's code: it waits for the whole request
         return carriage.replied(tx, keyring, reply, choice, guard)
 
 
-_SAID_OF: Final = {"code_expired": Said.EXPIRED_CODE, "no_code_sent": Said.START, "signing_blocked": Said.TOO_LATE}
+_SAID_OF: Final = {"code_expired": Said.EXPIRED_CODE, "no_code_sent": Said.START, "signing_blocked": Said.BLOCKED}
 
 
 def _one_a_request(rows: Sequence[signing_rows.Row]) -> list[signing_rows.Row]:

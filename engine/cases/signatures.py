@@ -8,7 +8,7 @@ happen under the lock of the request's case, the attempt first. Routes of the AP
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from engine.cases import casebook, timeline
 from engine.cases.casebook import Budget, CaseRow
@@ -34,7 +34,11 @@ from workflows.signature_events import (
     SignAsked,
     SignerChanged,
 )
+from workflows.signature_signing import not_compared
 from workflows.wording import LANGUAGES, language_of, template_path
+
+# Refusals of a check that evidence tells of, as it does of codes that were compared.
+_NOT_COMPARED: Final = frozenset({"document_mismatch", "consent_implausible", "code_expired", "signing_blocked"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,9 @@ class Signatures:
         )
         if isinstance(spent, Refused):
             self._put_check(tx, held, spent.code, now, spent=False)
+            if spent.code in _NOT_COMPARED:
+                sealed = Step(held.case, (not_compared(signing, spent.code),))
+                self.conductor.apply(tx, held, sealed, now, wakes, actor)
             return Outcome(spent.code, public(spent.facts))
         decided: Step[SignatureCase] | Refused
         if isinstance(spent, Spent):

@@ -93,14 +93,20 @@ def _verify(members: Mapping[str, bytes], outside: Outside, trusted: Trusted, ch
     _manifest(members, trusted)
     checked.append("the manifest: every member is the one that was signed")
     checked += _documents(entries, outside.documents)
-    vouched = [
-        _vouched_by_head(root, outside.heads, trusted) + _vouched_by_stamps(anchor, members, outside)
-        for anchor, root in zip(anchors, roots, strict=True)
-    ]
+    posted = list(_posted(outside.heads, trusted))
+    by_head = [_vouched_by_head(root, posted) for root in roots]
+    by_stamps = [_vouched_by_stamps(anchor, members, outside) for anchor in anchors]
     if leaf is None or leaf["count"] != len(entries):
         return Finding("unanchored", why="the log does not speak of the whole chain yet")
-    checked += vouched[-1]
-    return Finding("valid") if vouched[-1] else Finding("unanchored", why="nothing outside vouches for it")
+    checked += by_head[-1] + by_stamps[-1]
+    if not by_head[-1] and any(head.get("application") == roots[-1]["application"] for head in posted):
+        # An authority stamps whatever it is shown: beside heads that were kept, a stamp alone may be of another log.
+        return Finding("unanchored", why="heads were given, and none of them is of this bundle's root")
+    return (
+        Finding("valid")
+        if by_head[-1] or by_stamps[-1]
+        else Finding("unanchored", why="nothing outside vouches for it")
+    )
 
 
 def _members(bundle: bytes) -> dict[str, bytes]:
@@ -221,9 +227,9 @@ def _signed(octets: bytes, signed: Any, trusted: Trusted, name: str) -> None:
         raise Broken("altered", name, "the signature is not of these octets") from None
 
 
-def _vouched_by_head(root: Mapping[str, Any], heads: Sequence[Mapping[str, str]], trusted: Trusted) -> list[str]:
+def _vouched_by_head(root: Mapping[str, Any], heads: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line if somebody keeps the same root; raises `Broken` if they keep another one of its size."""
-    posted = {(one.get("application"), one.get("size")): one.get("root") for one in _posted(heads, trusted)}
+    posted = {(one.get("application"), one.get("size")): one.get("root") for one in heads}
     kept = posted.get((root["application"], root["size"]))
     if kept is None:
         return []
@@ -255,9 +261,11 @@ def _posted(heads: Sequence[Mapping[str, str]], trusted: Trusted) -> Iterable[di
     for head in heads:
         try:
             _signed(ROOT_LABEL + head["content"].encode(), head, trusted, "the posted head")
-            yield json.loads(head["content"])
+            posted = json.loads(head["content"])
         except (Broken, KeyError, AttributeError, ValueError, TypeError):
             continue  # of another installation, or none at all
+        if isinstance(posted, dict):
+            yield posted
 
 
 def _documents(entries: Sequence[Mapping[str, Any]], documents: Sequence[bytes]) -> list[str]:

@@ -227,6 +227,18 @@ def test_a_chain_written_anew_disagrees_with_a_head_that_was_posted(case: Case, 
     assert case.verdict(case.bundle(stolen), heads=False, authorities=ROOTS) == "rewritten"
 
 
+def test_a_log_written_anew_and_stamped_today_is_not_called_valid_beside_heads_that_were_kept(case: Case) -> None:
+    """An authority stamps whatever it is shown: the forger needs no key of theirs."""
+    contents = relinked(case.gathered, lambda seq, body: body | {"forged": True} if seq == 1 else body)
+    later = max(head["size"] for head in map(json.loads, (one["content"] for one in case.heads)))
+    [anchor] = logged(case.keyring, contents, [len(contents)], later, "2026-11-27T12:00:00.000000Z")
+    token = AUTHORITY.token(anchor["root"].encode())
+    anchor["tokens"] = [{"authority": "test_tsa", "at": "2026-11-27T12:00:00.000000Z", "token": token}]
+    known = {key: value for key, value in case.gathered.openings.items() if key in "".join(contents)}
+    forged = replace(case.gathered, entries=tuple(contents), anchors=(anchor,), openings=known)
+    assert case.verdict(case.bundle(forged), authorities=ROOTS) == "unanchored"
+
+
 # What stands beside the chain.
 
 
