@@ -73,6 +73,8 @@ WORDS: Final[Mapping[str, str]] = {
     "http.public_url": "where people reach our pages, `https://…`; without it SMS have no links to them",
     "http.trusted_proxies": "networks whose X-Forwarded-For is believed",
     "http.body_limit": "octets of a request body",
+    "http.upload_limit": "octets of a document that is uploaded; it is hashed as it comes and never held",
+    "http.upload_deadline_s": "for a whole document to arrive",
     "http.batch_body_limit": "octets of a body of a path that ends in `/batch`, and of couriers' logs",
     "http.header_limit": "octets of a request's headers",
     "http.receive_deadline_s": "for a whole request to arrive",

@@ -29,6 +29,8 @@ class Http(Part):
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(default=("127.0.0.0/8", "::1/128"), validate_default=True)
     body_limit: Annotated[int, Field(ge=KIB, le=16 * KIB * KIB)] = 256 * KIB
     batch_body_limit: Annotated[int, Field(ge=KIB, le=64 * KIB * KIB)] = 4 * KIB * KIB
+    upload_limit: Annotated[int, Field(ge=KIB, le=1024 * KIB * KIB)] = 64 * KIB * KIB
+    upload_deadline_s: Seconds = 120
     header_limit: Annotated[int, Field(ge=KIB, le=64 * KIB)] = 16 * KIB
     receive_deadline_s: Seconds = 10
     keep_alive_s: Seconds = 75

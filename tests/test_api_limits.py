@@ -106,6 +106,64 @@ async def test_a_body_that_grows_too_large_is_refused_at_the_limit() -> None:
     assert len(caller.incoming) == 5
 
 
+UPLOAD = {"method": "PUT", "path": "/v1/signature-requests/sig_1/documents/doc_1/content"}
+
+
+async def hashing(_scope: Any, receive: Any, send: Any) -> None:
+    """Answer with how many octets came, holding none of them."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size += len(message["body"])
+        more = message["more_body"]
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(size).encode(), "more_body": False})
+
+
+async def test_a_document_passes_piece_by_piece_as_it_comes() -> None:
+    caller = Caller(headers=[(b"content-length", b"10000000")], **UPLOAD)
+    held: list[int] = []
+
+    async def come() -> dict[str, Any]:
+        await trio.lowlevel.checkpoint()
+        held.append(1)
+        return {"type": "http.request", "body": b"x" * 100_000, "more_body": len(held) < 100}
+
+    await gate(hashing)(caller.scope, come, caller.send)
+    assert (caller.status, caller.sent[1]["body"]) == (200, b"10000000")
+
+
+@pytest.mark.parametrize(
+    ("headers", "incoming", "status"),
+    [
+        ([(b"content-length", b"2049")], [], 413),
+        ([(b"transfer-encoding", b"chunked")], pieces(*[b"x" * 1_000] * 5, last=False), 413),
+        ([(b"content-length", b"2_000")], [], 400),
+        ([(b"content-length", b"2000")], [*pieces(b"x", last=False), {"type": "http.disconnect"}], 400),
+    ],
+)
+async def test_a_document_that_is_too_large_or_breaks_off_is_refused(
+    headers: list[tuple[bytes, bytes]], incoming: list[dict[str, Any]], status: int
+) -> None:
+    caller = Caller(headers=headers, **UPLOAD)
+    caller.incoming = [dict(one) for one in incoming]
+    await gate(hashing, upload_limit=2_048)(caller.scope, caller.receive, caller.send)
+    assert caller.status == status
+
+
+async def test_a_document_that_drips_is_cut_off_at_its_own_deadline(autojump_clock: trio.testing.MockClock) -> None:
+    caller = Caller(headers=[(b"transfer-encoding", b"chunked")], **UPLOAD)
+
+    async def drip() -> dict[str, Any]:
+        await trio.sleep(1)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    began = trio.current_time()
+    await gate(hashing, upload_deadline_s=30)(caller.scope, drip, caller.send)
+    assert caller.status == 408
+    assert trio.current_time() - began == pytest.approx(30)
+
+
 async def test_batches_may_be_larger() -> None:
     caller = Caller(path="/v1/messages/batch", headers=[(b"content-length", b"1000000")])
     caller.incoming = pieces(b"x" * 1_000_000)

@@ -165,6 +165,18 @@ async def test_a_document_that_we_hashed_ourselves_is_marked_so(store: Store) ->
         assert uploaded.json()["documents"][0] | {"uploaded": True, "sha256": SHA} == uploaded.json()["documents"][0]
 
 
+async def test_a_document_of_several_mebibytes_is_hashed_as_it_comes_and_one_over_the_limit_refused(
+    embedded: Store,
+) -> None:
+    octets = b"%PDF" * 1_000_000
+    async with open_api(embedded) as api:
+        shown = await create(api)
+        path = f"{PATH}/{shown['id']}/documents/{shown['documents'][0]['id']}/content"
+        uploaded = await api.alice.put(path, content=octets)
+        assert uploaded.json()["documents"][0]["sha256"] == hashlib.sha256(octets).hexdigest()
+        assert (await api.alice.put(path, content=b"x" * (65 << 20))).status_code == 413
+
+
 async def test_another_number_voids_the_code_and_the_old_one_signs_nothing(store: Store) -> None:
     async with open_api(store) as api:
         path, right = await ready(api)

@@ -1,7 +1,8 @@
 """The gate before the application: sizes, deadlines, keys in addresses, security headers, request ids (S29).
 
-Plain ASGI. It reads the whole body under one deadline, so that no route waits for a slow sender; it knows no route,
-but those of batches and of couriers' logs may be larger. `app` puts it around everything.
+Plain ASGI. It reads the whole body under one deadline, so that no route waits for a slow sender; it knows no route, but
+those of batches and of couriers' logs may be larger, and a document's octets pass through as they come, counted and
+under a deadline of their own.
 """
 
 import ipaddress
@@ -28,6 +29,7 @@ _KEY_NAMES: Final = frozenset({"api_key", "apikey", "api-key", "access_token", "
 _KEY_TEXT: Final = re.compile(r"sceau_(test|live)_")
 _DOCUMENTS: Final = ("/docs", "/redoc", "/static-offline-docs")
 _LARGE: Final = ("/batch", "/v1/handover-log")
+_UPLOAD: Final = re.compile(r"/v1/signature-requests/[^/]+/documents/[^/]+/content")
 
 _ALWAYS: Final = [
     (b"x-content-type-options", b"nosniff"),
@@ -75,8 +77,11 @@ class Gate:
             self._check_address(scope)
             if self._http.behind_proxy:
                 scope["client"] = self._client_behind_proxy(scope.get("client"), headers)
-            body = await self._body(scope, headers, receive)
-            await self._app(scope, _replay(body, receive), outlet.put)
+            if scope["method"] == "PUT" and _UPLOAD.fullmatch(scope["path"]):
+                passed = self._passing(headers, receive)
+            else:
+                passed = _replay(await self._body(scope, headers, receive), receive)
+            await self._app(scope, passed, outlet.put)
         except Refused as refused:
             await refused.response()(scope, receive, outlet.put)
         except Exception as error:
@@ -119,13 +124,35 @@ class Gate:
             ipaddress.ip_address(address) in network for network in self._http.trusted_proxies
         )
 
+    def _passing(self, headers: dict[bytes, bytes], receive: Receive) -> Receive:
+        """Return a `receive` that passes a body on as it comes; raises `Refused` once it is too large or too slow."""
+        most = self._http.upload_limit
+        _check_length(headers.get(b"content-length"), most)
+        size, until, is_whole = 0, trio.current_time() + self._http.upload_deadline_s, False
+
+        async def pass_on() -> Message:
+            nonlocal size, is_whole
+            if is_whole:
+                return await receive()  # whether the caller is still there
+            with trio.move_on_at(until):
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise Refused("bad_request")  # gone before the document was complete; nobody reads this
+                size += len(message.get("body", b""))
+                if size > most:
+                    raise Refused("too_large")
+                is_whole = not message.get("more_body", False)
+                return message
+            raise Refused("too_slow")
+
+        return pass_on
+
     async def _body(self, scope: Message, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         length = headers.get(b"content-length")
         if length is None and b"transfer-encoding" not in headers and scope["http_version"] < "2":
             return b""
         most = self._http.batch_body_limit if scope["path"].endswith(_LARGE) else self._http.body_limit
-        if length is not None and (not length.isdigit() or int(length) > most):
-            raise Refused("too_large" if length.isdigit() else "bad_request")
+        _check_length(length, most)
         pieces: list[bytes] = []
         size = 0
         with trio.move_on_after(self._http.receive_deadline_s):
@@ -141,6 +168,11 @@ class Gate:
                 if not message.get("more_body", False):
                     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
         raise Refused("too_slow")
+
+
+def _check_length(length: bytes | None, most: int) -> None:
+    if length is not None and (not length.isdigit() or int(length) > most):
+        raise Refused("too_large" if length.isdigit() else "bad_request")
 
 
 class _Outlet:
