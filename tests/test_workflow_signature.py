@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from workflows.base import SECOND, Canceled, Outcome, Refused, Send, Settled, Step, TimerFired, Verdict
+from workflows.base import SECOND, Canceled, Notify, Outcome, Refused, Send, Settled, Step, TimerFired, Verdict
 from workflows.signature import Request, Spent, spend, start, step
 from workflows.signature_case import (
     ATTEMPTS,
@@ -222,3 +222,17 @@ def test_an_answer_after_the_end_whose_timer_has_not_fired_ends_the_request_and_
         assert isinstance(told, Step)
         assert [one.state for one in told.case.signings] == [State.EXPIRED]
         assert "too_late" in [effect.step for effect in told.effects if isinstance(effect, Send)]
+
+
+def test_what_becomes_of_an_earlier_code_is_told_with_its_own_generation() -> None:
+    case = asked()
+    for at in (START, START + 700 * SECOND):
+        sent = step(case, SendAsked("sgn_1"), Facts(), at)
+        assert isinstance(sent, Step)
+        case = sent.case
+    first, second = case.signings[0].messages
+    for role, generation, place in ((first, 1, 1), (second, 2, 2)):
+        told = step(case, Settled(role, Outcome.ACCEPTED, "msg_1", ""), Facts(), START + 701 * SECOND)
+        assert isinstance(told, Step)
+        [notice] = [effect for effect in told.effects if isinstance(effect, Notify)]
+        assert (notice.data["generation"], notice.data["send"]) == (generation, place)

@@ -1,85 +1,15 @@
-"""Which open case a reply answers, and why: opt-out words, then codes, then the latest question, then nobody.
+"""What a reply's text is matched by: opt-out and opt-in words, numbers that may be codes, and words as they compare.
 
-Pure: `engine.cases` reads the open cases of the pair (their number, our number), derives the codes that `candidates` of
-the text could equal, and stores the choice with its reason. It decides nothing about what the case makes of the reply.
+Pure. Whose a reply is, `engine.cases` decides with it: opt-out words first, then codes, then the latest question, then
+nobody (`engine.cases.hearing`).
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import Final, NamedTuple
-
-
-class Kind(StrEnum):
-    """What a reply is taken for."""
-
-    OPT_OUT = "opt_out"
-    OPT_IN = "opt_in"
-    CODE = "code"
-    REVERSE_CODE = "reverse_code"
-    WRONG_CODE = "wrong_code"
-    AMBIGUOUS = "ambiguous"
-    ANSWER = "answer"
-    NONE = "none"
-
-
-class Reason(StrEnum):
-    """Why; stored with the reply."""
-
-    OPT_OUT_WORD = "opt_out_word"
-    OPT_OUT_ALL_WORDS = "opt_out_all_words"
-    OPT_IN_WORD = "opt_in_word"
-    CODE_EQUAL = "code_equal"
-    REVERSE_CODE_EQUAL = "reverse_code_equal"
-    CODE_EQUAL_TO_NONE = "code_equal_to_none"
-    SEVERAL_CODES = "several_codes"
-    LATEST_QUESTION = "latest_question"
-    EARLIER_QUESTION = "earlier_question"
-    NO_GRAMMAR_ACCEPTS = "no_grammar_accepts"
-    NO_OPEN_CASE = "no_open_case"
-
-
-class PendingCode(NamedTuple):
-    """A case whose code, of `length` characters, is pending for this pair of numbers."""
-
-    case_id: str
-    length: int
-
-
-class Question(NamedTuple):
-    """A case that asked this pair something at `asked_at`; `accepts` is its grammar, a pure function of the text."""
-
-    case_id: str
-    asked_at: int
-    accepts: Callable[[str], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """What is open between their number and our number, over all applications."""
-
-    codes: Sequence[PendingCode] = ()
-    questions: Sequence[Question] = ()
-    reverse_case: str | None = None
-    """The case whose reverse code the text carries, found through the keyed index."""
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The decision: `cases` is the chosen case, or for a wrong or ambiguous code all that it may have been meant for.
-
-    `code` is the candidate that decided, digits as the code writes them.
-    """
-
-    kind: Kind
-    reason: Reason
-    cases: tuple[str, ...] = ()
-    code: str | None = field(default=None, repr=False)
-    all_senders: bool = False
+from collections.abc import Collection
+from typing import Final
 
 
 def candidates(text: str, lengths: Collection[int]) -> tuple[str, ...]:
@@ -103,47 +33,6 @@ def numbers_of(text: str, at_least: int) -> set[str]:
 
 def _digits_of(run: str) -> str:
     return "".join(str(unicodedata.decimal(symbol)) for symbol in run if symbol.isdecimal())
-
-
-def match(text: str, pair: Pair, holders: Mapping[str, str]) -> Choice:
-    """Choose what a reply answers.
-
-    `holders` maps each candidate that equals a pending code of the pair to its case: codes pending for one pair differ,
-    so there is one. Order of DESIGN, "One reply, in".
-    """
-    spoken = opting_words(text)
-    if spoken in OPT_OUT_ALL:
-        return Choice(Kind.OPT_OUT, Reason.OPT_OUT_ALL_WORDS, all_senders=True)
-    if spoken in OPT_OUT:
-        return Choice(Kind.OPT_OUT, Reason.OPT_OUT_WORD)
-    if spoken in OPT_IN:
-        return Choice(Kind.OPT_IN, Reason.OPT_IN_WORD)
-    return _match_code(text, pair, holders) or _match_question(text, pair.questions)
-
-
-def _match_code(text: str, pair: Pair, holders: Mapping[str, str]) -> Choice | None:
-    if pair.reverse_case is not None:
-        return Choice(Kind.REVERSE_CODE, Reason.REVERSE_CODE_EQUAL, (pair.reverse_case,))
-    possible = candidates(text, {pending.length for pending in pair.codes})
-    if not possible:
-        return None
-    if len(possible) > 1:
-        return Choice(Kind.AMBIGUOUS, Reason.SEVERAL_CODES, tuple(pending.case_id for pending in pair.codes))
-    code = possible[0]
-    if code in holders:
-        return Choice(Kind.CODE, Reason.CODE_EQUAL, (holders[code],), code)
-    # A number of code length never goes on to a question while a code is pending.
-    meant = tuple(pending.case_id for pending in pair.codes if pending.length == len(code))
-    return Choice(Kind.WRONG_CODE, Reason.CODE_EQUAL_TO_NONE, meant, code)
-
-
-def _match_question(text: str, questions: Sequence[Question]) -> Choice:
-    latest_first = sorted(questions, key=lambda question: (question.asked_at, question.case_id), reverse=True)
-    for place, question in enumerate(latest_first):
-        if question.accepts(text):
-            reason = Reason.EARLIER_QUESTION if place else Reason.LATEST_QUESTION
-            return Choice(Kind.ANSWER, reason, (question.case_id,))
-    return Choice(Kind.NONE, Reason.NO_GRAMMAR_ACCEPTS if questions else Reason.NO_OPEN_CASE)
 
 
 def words_of(text: str) -> str:

@@ -57,10 +57,11 @@ def send_code(case: SignatureCase, signing: Signing, now: int) -> tuple[Signatur
     signer, document = case.signer_of(signing), case.document_of(signing)
     keeps = signing.has_code(now) and signing.code_until - now >= _SHORTEST_LIFE_US
     until = signing.code_until if keeps else min(now + CODE_LIFE_US, case.expires_at)
-    role = f"{_CODE_ROLE}:{signing.id}:{len(signing.messages) + 1}"
+    generation = signing.generation + (not keeps)
+    role = f"{_CODE_ROLE}:{signing.id}:{len(signing.messages) + 1}:{generation}"
     sent = signing.moved(
         State.OTP_SENT,
-        generation=signing.generation + (not keeps),
+        generation=generation,
         code_until=until,
         sends=signing.sends + 1,
         next_send_at=now + COOLDOWN_S[min(signing.sends, len(COOLDOWN_S) - 1)] * SECOND,
@@ -106,7 +107,9 @@ def settle(case: SignatureCase, event: Settled) -> Moved:
     effects: tuple[Effect, ...] = ()
     if event.outcome is Outcome.ACCEPTED:
         place = signing.messages.index(event.role) + 1
-        effects = (about_signing(case, signing, "otp_sent", generation=signing.generation, send=place),)
+        _, _, generation = rest.partition(":")[2].partition(":")
+        carried = int(generation or signing.generation)  # requests begun by an earlier version name none
+        effects = (about_signing(case, signing, "otp_sent", generation=carried, send=place),)
     if event.role != signing.messages[-1] or signing.delivery == Outcome.DELIVERED:
         return Step(case, effects)
     return Step(case.with_signing(replace(signing, delivery=str(event.outcome))), effects)

@@ -26,12 +26,13 @@ _SAID: Final = (
     "reason", "until", "consent_at", "ip", "user_agent", "received_at", "from_raw", "sha256",
     "courier", "supervisor", "position", "photo_sha256", "logged_at",
 )  # fmt: skip
-_PEOPLE: Final = {
+PEOPLE: Final[Mapping[str, str]] = {
     "signer.declared": "signer",
     "signer.changed": "signer",
     "recipient.declared": "person",
     "delegate.declared": "person",
 }
+"""Entries that say who somebody is, and the member of each that says of whom it speaks."""
 
 
 class Told(NamedTuple):
@@ -98,9 +99,9 @@ class Chronology:
         cast = self._cast
         if kind == "document.declared":
             cast.documents[body["document"]] = body["name"]
-        elif kind in _PEOPLE:
+        elif kind in PEOPLE:
             name, phone = self.opened(body.get("name")), self.opened(body.get("phone"))
-            cast.people[body[_PEOPLE[kind]]] = f"{name} ({phone})" if name and phone else name or phone
+            cast.people[body[PEOPLE[kind]]] = f"{name} ({phone})" if name and phone else name or phone
         elif kind == "signing.created":
             cast.signings[body["signing"]] = (body["signer"], body["document"])
         elif kind == "message.queued":

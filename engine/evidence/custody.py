@@ -4,18 +4,21 @@ Store functions. What is erased are a person's key and the openings under it: th
 as before, and say that it was done (S37). A hold keeps both erasure and retention away.
 """
 
+import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import BigInteger, bindparam, or_, select
+from sqlalchemy import BigInteger, bindparam, or_, select, tuple_
 
 from engine.clock import to_rfc3339
 from engine.duties.rounds import Done
+from engine.evidence.chronology import PEOPLE
 from engine.evidence.sealing import NewEntry, Sealer
 from engine.store import together
-from engine.store.statements import Statement
-from engine.store.tables_evidence import EvidenceChain, EvidenceOpening, EvidenceSubject
+from engine.store.statements import Dialect, Statement
+from engine.store.tables_evidence import EvidenceChain, EvidenceEntry, EvidenceOpening, EvidenceSubject
 from engine.store.transaction import Tx
 
 _MOST: Final = 50  # cases purged at one look: each has some hundred rows
@@ -65,7 +68,13 @@ class Custody:
         ]
 
     def erase(self, tx: Tx, application_id: str, subject_fp: str, chains: Sequence[Kept], actor: str, now: int) -> None:
-        """Destroy a person's key and openings, and have each chain say so: its commitments stand as they were."""
+        """Destroy a person's key and openings, and have each chain say so: its commitments stand as they were.
+
+        What a chain holds of the person under a number that they had earlier in it goes too; that number's key stays,
+        since it may be somebody else's elsewhere.
+        """
+        earlier = [(kept.case_id, fp) for kept in chains for fp in _earlier(tx, kept.case_id, subject_fp)]
+        tx.batch(_ERASE_EARLIER, earlier)
         tx.run(_ERASE_OPENINGS, application=application_id, subject=subject_fp)
         tx.run(_ERASE_KEY, application=application_id, subject=subject_fp)
         for kept in chains:
@@ -88,6 +97,25 @@ class Custody:
         self.sealer.seal(tx, application_id, case_id, [entry], now)
         tx.run(_HOLD, case=case_id, reason=reason, until=until)
         return True
+
+
+def _earlier(tx: Tx, case_id: str, subject_fp: str) -> set[str]:
+    """Return the other numbers' fingerprints under which a chain knows a person, and nobody else in it."""
+    fp_of = {str(commitment): str(fp) for commitment, fp in tx.all(_SUBJECTS, case=case_id)}
+    known: dict[str, set[str]] = defaultdict(set)
+    for (content,) in tx.all(_DECLARATIONS, case=case_id):
+        entry = json.loads(content)
+        who = PEOPLE.get(entry["kind"])
+        if who is not None:
+            hidden = [value["commitment"] for value in entry["body"].values() if _is_commitment(value)]
+            known[entry["body"][who]] |= {fp_of[one] for one in hidden if one in fp_of}
+    theirs = set().union(*(fps for fps in known.values() if subject_fp in fps))
+    others = set().union(*(fps for fps in known.values() if subject_fp not in fps))
+    return theirs - others - {subject_fp}
+
+
+def _is_commitment(value: object) -> bool:
+    return isinstance(value, dict) and "commitment" in value
 
 
 def hold_of(reason: str | None, until: int | None, now: int) -> Hold | None:
@@ -128,6 +156,25 @@ _CHAINS: Final = Statement(
         .order_by(_chain.c.case_id)
     )
 )
+
+
+_entry: Any = EvidenceEntry.__table__  # type: ignore[attr-defined]
+_SUBJECTS: Final = Statement(
+    lambda _: select(_opening.c.commitment, _opening.c.subject_fp).where(_opening.c.case_id == bindparam("case"))
+)
+_DECLARATIONS: Final = Statement(
+    lambda _: select(_entry.c.content).where(_entry.c.case_id == bindparam("case")).order_by(_entry.c.seq)
+)
+
+
+def _build_erase_earlier(dialect: Dialect) -> Any:
+    given = dialect.given(case_id=str, subject_fp=str)
+    return _opening.delete().where(
+        tuple_(_opening.c.case_id, _opening.c.subject_fp).in_(select(given.c.case_id, given.c.subject_fp))
+    )
+
+
+_ERASE_EARLIER: Final = Statement(_build_erase_earlier)
 
 
 def _of_subject(table: Any) -> Statement:

@@ -11,6 +11,7 @@ import pytest
 import trio.testing
 
 from engine.cases.erasing import Erased, Erasing, NotErased
+from engine.cases.signatures import ChangedNumber
 from engine.clock import DAY
 from engine.evidence.bundle import collect
 from engine.evidence.custody import Hold
@@ -91,6 +92,33 @@ async def test_a_person_who_was_erased_is_nowhere_and_the_chain_verifies(
         assert await erase(pair) == Erased(0, 0, 0, 0)  # once more: nothing is there
         shown = await desk.view()
         assert [one["state"] for one in shown["signings"]] == ["signed", "signed"]
+
+
+async def test_what_a_chain_knows_of_a_person_under_an_earlier_number_goes_with_them(
+    database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(database, **SETTINGS) as pair:
+        desk, earlier = Desk(pair), "+33612345673"
+        await desk.create(replace(signer(earlier), name=NAME, email="anna@zyngovska.example"), signer(BORIS))
+        await pair.settled(3)
+        who = (await desk.view())["signers"][0]["id"]
+        signatures = pair.core.signatures
+        await desk.call(
+            lambda tx, now: signatures.change_signer(
+                tx, APP, desk.request, who, ChangedNumber(ANNA, "FR"), "key_1", now
+            )
+        )
+        for phone in (ANNA, BORIS):
+            await desk.says(phone, "oui")
+            await desk.says(phone, desk.code(phone))
+        await pair.settled(60)
+        assert isinstance(await erase(pair), Erased)
+        await pair.settled(30)
+        after = await evidence(pair, desk)
+        assert after.verdict(after.bundle()) == "valid"
+        values = json.dumps([one["value"] for one in after.gathered.openings.values()])
+        assert BORIS in values
+        assert not any(secret in values for secret in (ANNA[1:], earlier[1:], NAME, "zyngovska"))
 
 
 async def test_an_erasure_is_of_one_application_alone(database: Database, autojump_clock: Autojump) -> None:

@@ -134,6 +134,7 @@ async def test_a_right_code_from_another_number_never_signs(database: Database, 
 
 
 async def test_the_code_chooses_the_document(database: Database, autojump_clock: Autojump) -> None:
+    """F6: one number, several conversations: the code decides."""
     async with rig(database, **SETTINGS) as pair:
         desk = Desk(pair)
         await desk.create(signer(ANNA), documents=3, auto_send=True)

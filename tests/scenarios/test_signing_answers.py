@@ -105,6 +105,7 @@ async def test_evidence_says_as_whom_a_code_was_sent(sqlite_database: Database, 
 async def test_a_bare_yes_answers_the_request_that_asked_last_and_that_may_be_answered(
     sqlite_database: Database, autojump_clock: Autojump
 ) -> None:
+    """F6: one number, several conversations: where there is no code, the latest question decides."""
     async with rig(sqlite_database, **SETTINGS) as pair:
         asks, not_her_turn, on_a_page = Desk(pair), Desk(pair), Desk(pair)
         await asks.create(signer(ANNA))
