@@ -221,7 +221,10 @@ async def open_core(
     owner = owner_of(settings)
     signature_replies, lead_replies = SignatureReplies(signatures), LeadReplies(leads)
     handover_replies = HandoverReplies(couriers)
-    opting = Opting(consent, effects, profiles, owner, (lead_replies, signature_replies), settings.consent.confirm_stop)
+    opting = Opting(
+        consent, effects, profiles, owner, (lead_replies, signature_replies), signature_replies.resumed,
+        settings.consent.confirm_stop,
+    )  # fmt: skip
     by_workflow: tuple[Follower, ...] = (
         VerificationFollowers(conductor, profiles),
         SignatureFollowers(signature_conductor),
@@ -230,20 +233,15 @@ async def open_core(
         ReverseFollowers(reverses),
     )
     followers = Followers({one.workflow: one for one in by_workflow})
+    readers = (handover_replies.heard, signature_replies.heard, lead_replies.heard)
+    trusted = frozenset(one.name for one in settings.accounts if one.trusted_origin)
     hearing = Hearing(
         clock.new_ids,
         keyring,
         owner,
         opting.exact,
-        ReverseReplies(reverses, frozenset(one.name for one in settings.accounts if one.trusted_origin)),
-        (
-            handover_replies.heard,
-            signature_replies.heard,
-            lead_replies.heard,
-            handover_replies.wrong,
-            opting.loose,
-            signature_replies.late,
-        ),
+        ReverseReplies(reverses, trusted),
+        (*readers, handover_replies.wrong, opting.loose, signature_replies.late),
     )
     classes = overridden(settings.classes)
     references = LiveReferences(clock.random.randrange(1 << 16))

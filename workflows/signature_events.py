@@ -89,6 +89,7 @@ class Said(StrEnum):
     TOO_LATE = "too_late"  # the signing is over
     BLOCKED = "blocked"  # a code, while the signing waits for a reset
     STOP = "stop"
+    RESUME = "resume"  # an opt-in word, which takes a STOP back
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,8 @@ def text_replied(case: SignatureCase, event: TextReplied, facts: Facts, now: int
     match event.said:
         case Said.STOP:
             return _stop(case, signer, event)
+        case Said.RESUME:
+            return _resume(case, signer, event)
         case Said.SEVERAL_CODES | Said.CODE_AND_REFUSAL:
             return _ambiguous(case, signer, event, str(event.said), now)
         case Said.TOO_LATE:
@@ -52,6 +54,14 @@ def _stop(case: SignatureCase, signer: Signer, event: TextReplied) -> Moved:
     case = case.with_signer(replace(signer, opted_out=True))
     sealed = Seal("opt_out.recorded", {"signer": signer.id, "reply": event.reply_id})
     return Step(case, (sealed, about_signer(case, signer, "opted_out")))
+
+
+def _resume(case: SignatureCase, signer: Signer, event: TextReplied) -> Moved:
+    """Have reminders go on: each waits for its own timer."""
+    if not signer.opted_out:
+        return unchanged(case)
+    case = case.with_signer(replace(signer, opted_out=False))
+    return Step(case, (Seal("opt_out.revoked", {"signer": signer.id, "reply": event.reply_id}),))
 
 
 def _ambiguous(case: SignatureCase, signer: Signer, event: TextReplied, reason: str, now: int) -> Moved:

@@ -5,7 +5,7 @@ Store functions, before every other reading of a reply. Exact words act for all 
 for marketing; looser ones that any reader takes for an opt-out act for marketing alone, and are told, to be looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -41,8 +41,8 @@ class Stoppable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Opting:
-    """Takes opt-outs and opt-ins. A STOP belongs to the first of `stoppables` of which it ended something; `confirms`
-    tells whether the first STOP is confirmed by SMS.
+    """Takes opt-outs and opt-ins. A STOP belongs to the first of `stoppables` of which it ended something; `resumed` is
+    told what takes one back; `confirms` tells whether the first STOP is confirmed by SMS.
     """
 
     consent: Consent
@@ -50,6 +50,7 @@ class Opting:
     profiles: Profiles
     owner_of: OwnerOf
     stoppables: Sequence[Stoppable]
+    resumed: Callable[[Tx, JoinedReply, int, Wakes], None]
     confirms: bool = True
 
     def exact(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> Claimed | None:
@@ -61,6 +62,8 @@ class Opting:
         ended: list[Claimed] = []
         if is_stop:
             ended = [each for one in self.stoppables for each in one.stopped(tx, reply, now, wakes)]
+        else:
+            self.resumed(tx, reply, now, wakes)
         # An old conversation that ends here does not say whose marketing came last.
         owners = list(dict.fromkeys((*self._owners(tx, reply), *(one.application_id for one in ended))))
         if not owners:

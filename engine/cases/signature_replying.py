@@ -73,6 +73,16 @@ class SignatureReplies:
             self._tell(tx, reply, row.request_id, [event], [], Facts(), now, wakes, "opt_out_word")
         return [Claimed(row.application_id, row.request_id, "opt_out_word") for row in reversed(rows)]
 
+    def resumed(self, tx: Tx, reply: JoinedReply, now: int, wakes: Wakes) -> None:
+        """Tell every open request of this number, whose owner had said STOP, that they said START."""
+        for row in _one_a_request([one for one in self._listening(tx, reply) if one.final_at is None]):
+            request = casebook.case_by_id(tx, row.request_id)
+            assert request is not None
+            signer = self.signatures.conductor.hold(tx, request).case.signer(row.signer_id)
+            if signer is not None and signer.opted_out:
+                event = TextReplied(row.signer_id, reply.id, Said.RESUME)
+                self._tell(tx, reply, row.request_id, [event], [], Facts(), now, wakes, "opt_in_word")
+
     def open_to(self, tx: Tx, reply: JoinedReply) -> list[str]:
         """Return the applications that have an open signing of this number."""
         return [one.application_id for one in self._listening(tx, reply) if one.final_at is None]

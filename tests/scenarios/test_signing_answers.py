@@ -223,3 +223,17 @@ async def test_a_confirmation_reaches_whoever_said_stop_and_then_signed(
         await desk.says(ANNA, code)
         assert await desk.states() == ["signed"]
         assert len(desk.texts(ANNA)) == before + 1
+
+
+async def test_start_takes_a_stop_back_and_reminders_go_on(sqlite_database: Database, autojump_clock: Autojump) -> None:
+    async with rig(sqlite_database, **SETTINGS) as pair:
+        desk = Desk(pair)
+        await desk.create(signer(ANNA), reminders_s=(600, 1_200))
+        await pair.settled(3)
+        await desk.says(ANNA, "STOP")
+        await pair.settled(650)
+        silent = len(desk.texts(ANNA))
+        await desk.says(ANNA, "START")
+        await pair.settled(650)
+        assert any("Bail 1" in text for text in desk.texts(ANNA)[silent:])
+        assert len(await bodies(pair, desk, "opt_out.revoked")) == 1
