@@ -23,8 +23,9 @@ from bench.installation import Installation, engine, lay_out
 from bench.operators import ACCOUNT, PASSWORD
 from engine.clock import SystemClock, to_rfc3339
 from engine.commands.rows import Rows
-from engine.evidence.bundle import Gathered, collect, pack
-from engine.evidence.exporting import roots
+from engine.evidence.bundle import collect
+from engine.evidence.exporting import roots, sign
+from engine.evidence.packing import Gathered, Packing, pack
 from engine.evidence.verify_bundle import Outside, verify
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
@@ -60,7 +61,8 @@ class Proof:
     def bundle(self, gathered: Gathered | None = None) -> bytes:
         """Return the bundle, without the PDF."""
         made_at = to_rfc3339(SystemClock().now())
-        return pack(gathered or self.gathered, self.keyring, made_at, "sceau bench", {})
+        packing = Packing(gathered or self.gathered, self.keyring.public_pems(), made_at, "sceau bench", {})
+        return sign(pack(packing, b"%PDF"), self.keyring)
 
 
 @dataclass(slots=True)

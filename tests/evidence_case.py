@@ -16,8 +16,9 @@ from cryptography import x509
 
 from engine.evidence import standalone, verify_bundle
 from engine.evidence.authorities import read_twice
-from engine.evidence.bundle import Gathered, collect, pack
-from engine.evidence.exporting import roots
+from engine.evidence.bundle import collect
+from engine.evidence.exporting import roots, sign
+from engine.evidence.packing import Gathered, Packing, pack
 from engine.evidence.verify_chain import Finding
 from engine.keyring import KeyRing
 from engine.store.connections import Database
@@ -36,7 +37,8 @@ class Case:
         self.gathered, self.keyring, self.heads = gathered, keyring, heads
 
     def bundle(self, gathered: Gathered | None = None) -> bytes:
-        return pack(gathered or self.gathered, self.keyring, MADE_AT, "sceau test", {"dossier.pdf": b"%PDF"})
+        pems = self.keyring.public_pems()
+        return sign(pack(Packing(gathered or self.gathered, pems, MADE_AT, "sceau test", {}), b"%PDF"), self.keyring)
 
     def verdict(
         self,

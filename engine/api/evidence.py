@@ -15,8 +15,9 @@ from engine.api.problems import Refused
 from engine.api.types import OpenShown, Shown, as_json
 from engine.apikeys import Scope
 from engine.evidence import exporting
-from engine.evidence.bundle import Gathered, collect
+from engine.evidence.bundle import collect
 from engine.evidence.exporting import Exporter, ExportFailed
+from engine.evidence.packing import Gathered
 
 routes = Routes("evidence")
 

@@ -1,21 +1,18 @@
-"""What a bundle holds: a case's chain, the values that may be opened, the proofs that the log knows it, public keys.
+"""Gathers what a bundle holds, in one transaction: a case's chain, the values that may be opened, the log's proofs.
 
-`collect` reads it in one transaction; `pack` makes the `.zip`, the same octets for the same evidence and instant. The
-members and their formats are described in docs/signing.md.
+Store functions. `packing` makes the `.zip` of it, in a process of its own; the members and their formats are described
+in docs/signing.md.
 """
 
-import base64
-import io
 import json
-import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, bindparam, literal_column, select
 
 from engine.codes import CodeSeed, derive
 from engine.evidence.anchoring import nodes_of
+from engine.evidence.packing import Gathered
 from engine.evidence.sealing import code_salt, open_value, subject_row
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
@@ -30,34 +27,7 @@ from engine.store.tables_evidence import (
 )
 from engine.store.tables_signing import SigningRow
 from engine.store.transaction import Tx
-from workflows import evidence
 from workflows.merkle import inclusion_proof, proof_covers
-
-_EPOCH: Final = (1980, 1, 1, 0, 0, 0)  # of every member: a zip's clock says nothing here
-
-
-@dataclass(frozen=True, slots=True)
-class Gathered:
-    """The evidence of one case as it stands: JSON values alone, so that it can be handed to another process."""
-
-    case_id: str
-    entries: tuple[str, ...]
-    openings: Mapping[str, Mapping[str, Any]]  # commitment → {salt, value}
-    anchors: tuple[Mapping[str, Any], ...]
-    templates: Mapping[str, str]
-    closed: bool
-    language: str
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as `GET …/evidence` shows it: entries parsed, beside their octets' hashes."""
-        return {
-            "case_id": self.case_id,
-            "closed": self.closed,
-            "head": evidence.digest(self.entries[-1].encode()) if self.entries else None,
-            "entries": [{"sha256": evidence.digest(one.encode()), "entry": json.loads(one)} for one in self.entries],
-            "openings": dict(self.openings),
-            "anchors": list(self.anchors),
-        }
 
 
 def owner(tx: Tx, case_id: str) -> str | None:
@@ -140,47 +110,6 @@ def _anchors(tx: Tx, application_id: str, case_id: str) -> tuple[dict[str, Any],
             }
         )
     return tuple(anchors)
-
-
-def pack(gathered: Gathered, keyring: KeyRing, made_at: str, software: str, more: Mapping[str, bytes]) -> bytes:
-    """Return the bundle; `more` are members beside the evidence itself (dossier.pdf, README.txt)."""
-    members: dict[str, bytes] = {
-        "chain.jsonl": "".join(f"{one}\n" for one in gathered.entries).encode(),
-        "openings.json": evidence.canonical({key: dict(value) for key, value in gathered.openings.items()}),
-        "anchors.json": evidence.canonical([{**one, "tokens": list(_tokens(one))} for one in gathered.anchors]),
-    }
-    for anchor in gathered.anchors:
-        members |= _tokens(anchor)
-    for kid, pem in sorted(keyring.public_pems().items()):
-        members[f"keys/{kid}.pem"] = pem.encode()
-    for pinned, text in sorted(gathered.templates.items()):
-        members[f"templates/{pinned}.txt"] = text.encode()
-    members |= more
-    manifest = evidence.canonical(
-        {
-            "v": evidence.VERSION,
-            "case": gathered.case_id,
-            "made_at": made_at,
-            "software": software,
-            "members": {name: evidence.digest(octets) for name, octets in members.items()},
-        }
-    )
-    signature = {"key": keyring.current_evidence, "signature": keyring.sign(evidence.MANIFEST_LABEL + manifest)}
-    members["manifest.json"] = manifest
-    members["manifest.sig"] = evidence.canonical(signature)
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, octets in members.items():
-            archive.writestr(zipfile.ZipInfo(name, _EPOCH), octets, zipfile.ZIP_DEFLATED)
-    return file.getvalue()
-
-
-def _tokens(anchor: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the members that are the time stamps of an anchor's root, as their authorities gave them."""
-    return {
-        f"tokens/{anchor['size']:08}-{stamp['authority']}.tsr": base64.b64decode(stamp["token"])
-        for stamp in anchor["tokens"]
-    }
 
 
 # Statements.

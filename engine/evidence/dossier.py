@@ -21,7 +21,7 @@ from fpdf.enums import WrapMode
 from engine.evidence.chronology import Chronology, instant
 
 _MARGIN: Final = 18
-_NICENESS: Final = 10
+NICENESS: Final = 10
 """Who downloads a dossier can wait a moment longer; whoever waits for a code cannot."""
 
 
@@ -189,7 +189,7 @@ class _Dossier:
 
 def main() -> None:
     """Read evidence from the standard input, write the PDF to the standard output."""
-    os.nice(_NICENESS)
+    os.nice(NICENESS)
     sys.stdout.buffer.write(render(json.loads(sys.stdin.buffer.read()), sys.argv[1]))
 
 

@@ -1,4 +1,4 @@
-"""Makes bundles and dossiers of gathered evidence: has the PDF made by a process of its own, packs and signs.
+"""Makes bundles and dossiers of gathered evidence: has them made by a process of their own, and signs.
 
 Routes and commands are the callers. A process that fails or takes too long raises `ExportFailed`; nothing was changed.
 """
@@ -6,6 +6,7 @@ Routes and commands are the callers. A process that fails or takes too long rais
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any, ClassVar, Final
@@ -14,12 +15,13 @@ from sqlalchemy import bindparam, select
 
 from engine.clock import Clock, to_rfc3339
 from engine.errors import EngineError
-from engine.evidence.bundle import Gathered, pack
+from engine.evidence.packing import Gathered, Packing, Unsigned, parse
 from engine.evidence.standalone import program_sha256
 from engine.keyring import KeyRing
 from engine.store.statements import Statement
 from engine.store.tables_evidence import EvidenceRoot
 from engine.store.transaction import Tx
+from workflows import evidence
 
 _DEADLINE_S: Final = 30.0
 _README: Final = """\
@@ -58,23 +60,33 @@ class Exporter:
     clock: Clock
 
     def bundle(self, gathered: Gathered) -> bytes:
-        """Return the bundle; blocks while another process makes the PDF, so call it in a thread."""
-        more = {
-            "dossier.pdf": self.dossier(gathered),
-            "README.txt": _README.format(verifier=program_sha256()).encode(),
-        }
-        made_at = to_rfc3339(self.clock.now())
-        return pack(gathered, self.keyring, made_at, f"sceau {version('sceau')}", more)
+        """Return the bundle; blocks while another process makes it, so call it in a thread. Raises `ExportFailed`."""
+        packing = Packing(
+            gathered,
+            self.keyring.public_pems(),
+            to_rfc3339(self.clock.now()),
+            f"sceau {version('sceau')}",
+            {"README.txt": _README.format(verifier=program_sha256())},
+        )
+        return sign(parse(_run("engine.evidence.packing", (), packing.dump())), self.keyring)
 
     def dossier(self, gathered: Gathered) -> bytes:
         """Return the PDF alone; blocks, and raises `ExportFailed`."""
-        command = [sys.executable, "-m", "engine.evidence.dossier", gathered.language]
-        given = json.dumps(gathered.as_json()).encode()
-        try:
-            made = subprocess.run(command, input=given, capture_output=True, timeout=_DEADLINE_S, check=True)  # noqa: S603 - our own module
-        except (subprocess.SubprocessError, OSError) as error:
-            raise ExportFailed(f"the dossier was not made ({type(error).__name__})") from None
-        return made.stdout
+        return _run("engine.evidence.dossier", (gathered.language,), json.dumps(gathered.as_json()).encode())
+
+
+def sign(made: Unsigned, keyring: KeyRing) -> bytes:
+    """Return a bundle with its signature."""
+    return made.signed(keyring.current_evidence, keyring.sign(evidence.MANIFEST_LABEL + made.manifest))
+
+
+def _run(module: str, arguments: Sequence[str], given: bytes) -> bytes:
+    command = [sys.executable, "-m", module, *arguments]
+    try:
+        made = subprocess.run(command, input=given, capture_output=True, timeout=_DEADLINE_S, check=True)  # noqa: S603 - our own module
+    except (subprocess.SubprocessError, OSError) as error:
+        raise ExportFailed(f"the export was not made ({type(error).__name__})") from None
+    return made.stdout
 
 
 def roots(tx: Tx, application_id: str, before: int, limit: int) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ import trio.testing
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from engine.evidence.bundle import Gathered
+from engine.evidence.packing import Gathered
 from engine.keyring import KeyRing
 from engine.store.connections import Database
 from engine.store.schema import migrate

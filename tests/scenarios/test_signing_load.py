@@ -16,8 +16,9 @@ from engine.cases.outcomes import Outcome
 from engine.cases.signatures import AskedDocument, AskedSigner, CreateRequest, Statement
 from engine.clock import DAY
 from engine.evidence import verify_bundle
-from engine.evidence.bundle import collect, pack
-from engine.evidence.exporting import roots
+from engine.evidence.bundle import collect
+from engine.evidence.exporting import roots, sign
+from engine.evidence.packing import Packing, pack
 from engine.store.connections import Database
 from engine.store.transaction import Tx
 from smppsim.scenario import AccountSettings, Bounds, Scenario
@@ -105,7 +106,8 @@ async def wrong_bundles(pair: Rig, of: list[Errand]) -> list[str]:
     for errand in of:
         gathered = await pair.core.store.read(lambda tx, errand=errand: collect(tx, APP, errand.request, keyring))
         assert gathered is not None
-        bundle = pack(gathered, keyring, MADE_AT, "sceau test", {})
+        packing = Packing(gathered, keyring.public_pems(), MADE_AT, "sceau test", {})
+        bundle = sign(pack(packing, b"%PDF"), keyring)
         finding = verify_bundle.verify(bundle, outside)
         if finding.verdict != "valid":
             found.append(f"{errand.title}: {finding}")
