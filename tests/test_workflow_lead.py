@@ -30,7 +30,7 @@ from workflows.base import (
 )
 from workflows.lead import Facts, Happened, Marketing, Replied, Spent, Stopped, spend, start, step, view
 from workflows.lead_answers import accepts, points_of
-from workflows.lead_case import ATTEMPTS, MOVES, SENDS, LeadCase, Proof, State
+from workflows.lead_case import ATTEMPTS, MOVES, POINTS_MOST, SENDS, LeadCase, Proof, State
 from workflows.lead_model import AXES, BANT, FIT, INTENT, Kind, Model, ModelError, Question
 from workflows.lead_scoring import axis, classed, intent, total, with_level, with_points
 from workflows.lead_telling import EVENTS, reached
@@ -99,6 +99,17 @@ def test_an_unverified_lead_is_cold_whatever_it_scored_and_intent_changes_no_cla
     assert (intent(keen, BANT, NOW), keen.stage) == (100, "cold")
     assert intent(keen, BANT, NOW + 7 * DAY) == 100  # 200 points, halved
     assert intent(keen, BANT, NOW + 14 * DAY) == 50
+
+
+def test_an_answer_counts_however_many_events_came_before_it_and_the_oldest_intent_makes_room() -> None:
+    case = with_level(CASE, "budget", 3, "rpl_1", "first", NOW)
+    for number in range(POINTS_MOST + 20):
+        case = with_points(case, INTENT, 1, f"evt_{number}", "visit", NOW)
+    assert len(case.points) == POINTS_MOST
+    case = with_level(case, "budget", 5, "rpl_2", "second", NOW)
+    assert axis(case, "budget") == 5
+    assert [one.source for one in case.points if one.axis == "budget"] == ["rpl_1", "rpl_2"]
+    assert case.points[1].source == f"evt_{22}"
 
 
 def test_weights_say_what_an_axis_is_worth_and_the_total_keeps_its_range() -> None:

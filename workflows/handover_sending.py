@@ -136,8 +136,11 @@ def reveal(case: DeliveryCase, reason: str) -> Moved:
 def notify_party(
     case: DeliveryCase, party: Party, step: str, now: int, **params: Param
 ) -> tuple[DeliveryCase, tuple[Effect, ...]]:
-    """Send somebody a notice; `page` among the slots gives them the link to their code's page."""
-    has_page = step == Notice.ON_THE_WAY
+    """Send somebody a notice; `page` among the slots gives whoever holds the code the link to its page."""
+    names_page = step == Notice.ON_THE_WAY
+    has_page = names_page and party.id == case.holder
+    if names_page and not has_page:
+        params = {**params, "page": ""}
     case = replace(case, noticed=case.noticed + 1, linked=case.generation if has_page else case.linked)
     text = Send(
         role=f"{step}:{party.id}:{case.noticed}",

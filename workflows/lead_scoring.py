@@ -25,13 +25,26 @@ def axis(case: LeadCase, name: str) -> int:
 
 
 def with_points(case: LeadCase, name: str, points: int, source: str, why: str, now: int) -> LeadCase:
-    """Return the lead with points on an axis, as many as the axis still takes; what gave none is written down too."""
-    if len(case.points) >= POINTS_MOST:
-        return case
+    """Return the lead with points on an axis, as many as the axis still takes; what gave none is written down too.
+
+    So that an answer always counts, the oldest entry that least matters goes where there are too many.
+    """
+    kept = _with_room(case.points)
     if name != INTENT:
         had = axis(case, name)
         points = min(MOST[name], max(_LEAST[name], had + points)) - had
-    return replace(case, points=(*case.points, Point(now, name, points, source, why)))
+    return replace(case, points=(*kept, Point(now, name, points, source, why)))
+
+
+def _with_room(points: tuple[Point, ...]) -> tuple[Point, ...]:
+    if len(points) < POINTS_MOST:
+        return points
+    # What gave nothing explains no figure; the oldest of intent has halved most often. An axis is the sum of its own.
+    for matters_least in (lambda one: not one.points, lambda one: one.axis == INTENT):
+        place = next((place for place, one in enumerate(points) if matters_least(one)), None)
+        if place is not None:
+            return points[:place] + points[place + 1 :]
+    return points
 
 
 def with_level(case: LeadCase, name: str, level: int, source: str, why: str, now: int) -> LeadCase:

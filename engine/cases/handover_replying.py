@@ -68,19 +68,21 @@ class HandoverReplies:
         claimed: Claimed | None = None
         if not any(passed_on(reply.text, length) for length in CODE_LENGTHS):
             return None
-        for listener in self._listeners(tx, reply):
-            passed = passed_on(reply.text, len(listener.code)) if listener.code else None
-            if passed is None:
-                continue
-            row = listener.row
-            held = self._load(tx, row)
+        meant = [
+            (one.row, self._load(tx, one.row), passed.code)
+            for one in self._listeners(tx, reply)
+            if one.code and (passed := passed_on(reply.text, len(one.code))) is not None
+        ]
+        # The earlier code of one delivery is an attempt at no other.
+        by_earlier = [one for one in meant if self.couriers.verdict(one[1], Door.SMS, one[2]) is Verdict.SUPERSEDED]
+        for row, held, code in by_earlier or meant:
             entry = Entry(Door.SMS, now)
             spent = handover.spend(held.case, entry, now)
             if isinstance(spent, Refused):
                 continue
             decided: Step[DeliveryCase] | Refused
             if isinstance(spent, Spent):
-                verdict = self.couriers.verdict(held, Door.SMS, passed.code)
+                verdict = self.couriers.verdict(held, Door.SMS, code)
                 assert verdict is not Verdict.RIGHT, "`heard` claims a right code, and none confirms by SMS"
                 decided = handover.step(spent.case, CodeEntered(verdict, entry), Facts(), now)
             else:

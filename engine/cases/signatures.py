@@ -311,10 +311,12 @@ class Signatures:
         sender = router.sender_for(application_id, Lane.OTP, wanted)
         if sender is None:
             return NoRoute("no_sender")
-        plan = router.plan(
-            sender, asked.phone, asked.country, asked.network, Lane.OTP, expects_reply=asked.mode == Mode.REPLY
-        )
-        return plan if isinstance(plan, NoRoute) else sender
+        by_reply = asked.mode == Mode.REPLY
+        plans = [
+            router.plan(sender, asked.phone, asked.country, asked.network, lane, expects_reply=by_reply)
+            for lane in (Lane.OTP, Lane.TRANSACTIONAL)
+        ]
+        return next((plan for plan in plans if isinstance(plan, NoRoute)), sender)
 
     def _consent(self, asked: AskedSigner, language: str) -> Consent:
         if asked.consent is not None:

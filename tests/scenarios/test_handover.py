@@ -230,6 +230,38 @@ async def test_a_superseded_code_that_is_passed_on_by_sms_costs_no_attempt(
         assert (await depot.shown(delivery))["attempts_remaining"] == 4
 
 
+async def test_a_superseded_code_of_one_delivery_costs_no_attempt_at_another_of_the_same_person(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS) as pair:
+        depot = Depot(pair)
+        other = await depot.create()
+        await depot.arriving(other)
+        delivery = await depot.create()
+        await depot.arriving(delivery)
+        old = depot.code()
+        await pair.settled(60)
+        await depot.call("regenerate", delivery)
+        await depot.says(f"{old} {BORIS}")
+        assert [(await depot.shown(one))["attempts_remaining"] for one in (delivery, other)] == [5, 5]
+
+
+async def test_a_delegate_alone_gets_the_link_to_the_code_that_is_theirs(
+    sqlite_database: Database, autojump_clock: Autojump
+) -> None:
+    async with rig(sqlite_database, **SENDERS) as pair:
+        depot = Depot(pair)
+        delivery = await depot.create()
+        assert (await depot.call("delegate", delivery, Asked(BORIS, "FR"))).code == "delegated"
+        await pair.settled(60)
+        before = len(depot.texts(ANNA))
+        await depot.position(delivery, "48.85661,2.35222")
+        told = depot.texts(ANNA)[before:]
+        assert [text for text in told if "est en route" in text]
+        assert not [text for text in told if "/h/" in text]
+        assert [text for text in depot.texts(BORIS) if "est en route" in text and "/h/" in text]
+
+
 async def test_a_code_that_does_not_arrive_goes_another_way_and_then_to_the_application(
     database: Database, autojump_clock: Autojump
 ) -> None:
