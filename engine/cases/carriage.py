@@ -3,6 +3,7 @@
 Store functions, called in the transaction that wrote those rows; the conversations that keep evidence are the callers.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -18,7 +19,6 @@ from engine.store.statements import Statement
 from engine.store.tables import Message, Part, ReceiptRow, ReplyPart
 from engine.store.transaction import Tx
 from engine.transit.replying import JoinedReply
-from engine.transit.routing import Router
 from engine.transit.tally import Tally
 from workflows.base import Json, Outcome, Send
 from workflows.wording import Templates
@@ -61,41 +61,32 @@ def queued(
     return NewEntry("message.queued", body, {"text": text}, keyring.fingerprint("phone", phone), code=code)
 
 
-def moved(tx: Tx, tally: Tally, outcome: Outcome, router: Router) -> NewEntry:
+def moved(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:
     """Return the entry about what became of a message: how it was submitted, or how it ended, with its receipts."""
-    return _submitted(tx, tally, router) if outcome in _SUBMITTED else _settled(tx, tally, outcome)
+    return _submitted(tx, tally) if outcome in _SUBMITTED else _settled(tx, tally, outcome)
 
 
-def _submitted(tx: Tx, tally: Tally, router: Router) -> NewEntry:
+def _submitted(tx: Tx, tally: Tally) -> NewEntry:
     parts = [
         {
             "part": int(number),
             "attempt": int(attempt),
             "account": account,
             "bind": bind,
-            "source": _source(router, account, tally.sender),
             "sent_at": to_rfc3339(int(sent_at)),
             "answered_at": None if answered_at is None else to_rfc3339(int(answered_at)),
             "command_status": None if status is None else status_name(int(status)),
             "smsc_message_id": smsc_id,
             "text_digest": digest,
+            "submit_sm": {} if fields is None else json.loads(fields),
             "state": state,
         }
-        for number, attempt, account, bind, sent_at, answered_at, status, smsc_id, digest, state in tx.all(
+        for number, attempt, account, bind, sent_at, answered_at, status, smsc_id, digest, fields, state in tx.all(
             _PARTS, message=tally.id
         )
     ]
     body = {"message": tally.id, "state": tally.state, "simulated": bool(tally.simulated), "parts": parts}
     return NewEntry("message.submitted", body)
-
-
-def _source(router: Router, account: str, sender: str) -> dict[str, Json]:
-    """Return our sender as the account had it in source_addr; empty if the settings no longer say."""
-    try:
-        form = router.form(account, sender)
-    except KeyError:
-        return {}
-    return {"addr": form.address.decode("latin-1"), "ton": form.ton, "npi": form.npi}
 
 
 def _settled(tx: Tx, tally: Tally, outcome: Outcome) -> NewEntry:
@@ -167,6 +158,7 @@ _PARTS: Final = Statement(
             _part.c.status,
             _part.c.smsc_id,
             _part.c.text_digest,
+            _part.c.submit_sm,
             _part.c.state,
         )
         .where(_part.c.message_id == bindparam("message"))

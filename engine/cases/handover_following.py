@@ -35,7 +35,7 @@ class HandoverFollowers:
         role = held.roles.get(tally.id)
         if role is None:
             return
-        entries = [carriage.moved(tx, tally, outcome, conductor.effects.router)]
+        entries = [carriage.moved(tx, tally, outcome)]
         decided = handover.step(held.case, Settled(role, outcome, tally.id, tally.reason or ""), Facts(), now)
         assert not isinstance(decided, Refused)
         if decided.effects or decided.case != held.case:

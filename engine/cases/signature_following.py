@@ -32,7 +32,7 @@ class SignatureFollowers:
         role = held.roles.get(tally.id)
         if role is None:
             return
-        entries = [carriage.moved(tx, tally, outcome, self.conductor.effects.router)]
+        entries = [carriage.moved(tx, tally, outcome)]
         decided = signature.step(held.case, Settled(role, outcome, tally.id, tally.reason or ""), Facts(), now)
         assert not isinstance(decided, Refused)
         if decided.effects or decided.case != held.case:

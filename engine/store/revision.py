@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from engine.errors import StoreUnavailable
 from engine.store.connections import Database
 
-NEWEST: Final = "0007"  # the head of `migrations/versions`
+NEWEST: Final = "0008"  # the head of `migrations/versions`
 
 
 def bring_up_to_date(database: Database) -> None:

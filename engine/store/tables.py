@@ -131,6 +131,7 @@ class Part(SQLModel, table=True):
     status: int | None = col.number(None)
     smsc_id: str | None = col.text(None)
     text_digest: str | None = col.text(None)  # keyed digest: proof of what was sent, without the text
+    submit_sm: str | None = col.text(None)  # JSON of its other fields, if the message belongs to a case
     sent_at: int = col.instant()
     answered_at: int | None = col.instant(None)
     final_at: int | None = col.instant(None)

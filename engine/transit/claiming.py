@@ -4,6 +4,7 @@
 outlived its life, fails what cannot be rendered, and returns what must now be written. It sends nothing.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -131,6 +132,24 @@ class Wording:
         return self.concatenation
 
 
+def _fields_of(pdu: SubmitSm) -> str:
+    """Return what a submit_sm says besides its text and the recipient's address, which are personal."""
+    return json.dumps(
+        {
+            "source_addr": pdu.source_addr.decode("latin-1"),
+            "source_addr_ton": pdu.source_addr_ton,
+            "source_addr_npi": pdu.source_addr_npi,
+            "dest_addr_ton": pdu.dest_addr_ton,
+            "dest_addr_npi": pdu.dest_addr_npi,
+            "service_type": pdu.service_type.decode("latin-1"),
+            "esm_class": pdu.esm_class,
+            "data_coding": pdu.data_coding,
+            "validity_period": pdu.validity_period.decode("latin-1"),
+            "registered_delivery": pdu.registered_delivery,
+        }
+    )
+
+
 @dataclass(slots=True)
 class Claimed:
     """What a claim took: PDUs to write, message by message, and what its transaction decided besides."""
@@ -199,7 +218,14 @@ class Claim:
                 OnWire(row.id, total, total if row.resend is None else row.open_parts, len(submits), reference)
             )
             parts += [
-                PartOnWire(row.id, token.number, token.attempt, cut.digests[token.number - 1]) for token, _ in submits
+                PartOnWire(
+                    row.id,
+                    token.number,
+                    token.attempt,
+                    cut.digests[token.number - 1],
+                    None if row.case_id is None else _fields_of(submit),
+                )
+                for token, submit in submits
             ]
         wording = self.wording
         carrier = Carrier(self.application_id, wording.account, wording.bind, self.run, int(self.simulated), self.now)

@@ -92,6 +92,7 @@ class PartOnWire(NamedTuple):
     number: int
     attempt: int
     text_digest: str
+    submit_sm: str | None = None  # its other fields as JSON, kept for evidence
 
 
 class Carrier(NamedTuple):
@@ -282,6 +283,7 @@ def _build_put_parts(dialect: Dialect) -> Any:
             "bind": query.excluded.bind,
             "run": query.excluded.run,
             "text_digest": query.excluded.text_digest,
+            "submit_sm": query.excluded.submit_sm,
             "sent_at": query.excluded.sent_at,
             "answered_at": null(),
             "status": null(),

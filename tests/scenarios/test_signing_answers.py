@@ -92,14 +92,17 @@ async def test_a_check_that_compared_no_code_is_in_the_evidence_too(
         ]
 
 
-async def test_evidence_says_as_whom_a_code_was_sent(sqlite_database: Database, autojump_clock: Autojump) -> None:
+async def test_evidence_has_the_fields_of_each_submit_sm(sqlite_database: Database, autojump_clock: Autojump) -> None:
     async with rig(sqlite_database, **SETTINGS) as pair:
         desk = Desk(pair)
         await desk.create(signer(ANNA), auto_send=True)
         await pair.settled(3)
         parts = (await bodies(pair, desk, "message.submitted"))[0]["parts"]
         assert parts
-        assert all(part["source"] == {"addr": "38123", "ton": 3, "npi": 0} for part in parts)
+        for fields in (part["submit_sm"] for part in parts):
+            assert (fields["source_addr"], fields["source_addr_ton"], fields["source_addr_npi"]) == ("38123", 3, 0)
+            assert (fields["dest_addr_ton"], fields["data_coding"], fields["registered_delivery"]) == (1, 0, 1)
+            assert fields["validity_period"] == "000000001000000R"  # ten minutes
 
 
 async def test_a_bare_yes_answers_the_request_that_asked_last_and_that_may_be_answered(
