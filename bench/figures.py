@@ -171,7 +171,8 @@ def _reverse(quick: bool) -> Measured:
     from bench import reverse
 
     found = reverse.measure(*((1_000, 5_000, 20) if quick else ()))
-    told = f"{found.texts:,} texts in {found.seconds:.1f} s, {found.cpu_us:.0f} µs of processor each; 5,000/s were sent"
+    cpu = f"{found.cpu_us:.0f} µs of processor each"
+    told = f"{found.texts:,} texts in {found.seconds:.1f} s, {cpu}; {reverse.A_SECOND:,}/s were sent"
     right = 0.0 if found.twice else found.approved / found.texts * 200
     alone = f"p50 {found.beside.p50:.1f}; without it p50 {found.alone.p50:.1f}, p99 {found.alone.p99:.1f} ms"
     return {

@@ -18,7 +18,7 @@ from engine.transit.receipting import ReceivedReceipt
 from engine.transit.redelivery import ReceivedPart
 
 BATCH: Final = 200
-REPLIES: Final = 64  # one costs several times what a receipt does, and a code behind them waits for all
+REPLIES: Final = 32  # one costs several times what a receipt does, and a code behind them waits for all
 
 
 class Arrival(NamedTuple):
