@@ -99,8 +99,11 @@ def _verify(members: Mapping[str, bytes], outside: Outside, trusted: Trusted, ch
     if leaf is None or leaf["count"] != len(entries):
         return Finding("unanchored", why="the log does not speak of the whole chain yet")
     checked += by_head[-1] + by_stamps[-1]
-    if not by_head[-1] and any(head.get("application") == roots[-1]["application"] for head in posted):
-        # An authority stamps whatever it is shown: beside heads that were kept, a stamp alone may be of another log.
+    if by_stamps[-1]:
+        checked.append(f"its last entry says {entries[-1]['at']}: a stamp says nothing of the time before it was made")
+    if not by_head[-1] and outside.heads:
+        # An authority stamps whatever it is shown, and who writes a log anew also says whose it is: beside heads that
+        # were kept, of whatever application, a stamp alone vouches for nothing.
         return Finding("unanchored", why="heads were given, and none of them is of this bundle's root")
     return (
         Finding("valid")
@@ -229,11 +232,11 @@ def _signed(octets: bytes, signed: Any, trusted: Trusted, name: str) -> None:
 
 def _vouched_by_head(root: Mapping[str, Any], heads: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line if somebody keeps the same root; raises `Broken` if they keep another one of its size."""
-    posted = {(one.get("application"), one.get("size")): one.get("root") for one in heads}
-    kept = posted.get((root["application"], root["size"]))
-    if kept is None:
+    here = (root["application"], root["size"])
+    kept = {str(one.get("root")) for one in heads if (one.get("application"), one.get("size")) == here}
+    if not kept:
         return []
-    if kept != root["root"]:
+    if kept != {root["root"]}:  # two heads of one size are two logs: whoever posted the later one wrote one anew
         raise Broken("rewritten", "anchors.json", "a head that was posted before says otherwise")
     return ["a posted head: kept outside the bundle, and the same"]
 

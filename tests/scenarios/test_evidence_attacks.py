@@ -28,6 +28,7 @@ from workflows.merkle import Frontier, Node, inclusion_proof, leaf_hash
 
 BROKEN = {"altered", "inserted", "removed", "reordered", "truncated", "rewritten"}
 PLACES = st.integers(0, 2**16)
+STAMPED_AT = "2026-11-27T12:00:00.000000Z"
 attacked = settings(max_examples=40)
 
 
@@ -148,7 +149,11 @@ def test_a_chain_cut_within_an_entry_is_truncated(case: Case, cut: int) -> None:
 # The whole chain written anew.
 
 
-def relinked(gathered: Gathered, change: Callable[[int, dict[str, Any]], dict[str, Any] | None]) -> list[str]:
+def relinked(
+    gathered: Gathered,
+    change: Callable[[int, dict[str, Any]], dict[str, Any] | None],
+    application: str | None = None,
+) -> list[str]:
     """The chain of changed bodies, bound and numbered as if it had always been so; None leaves an entry out."""
     contents: list[str] = []
     prev = ""
@@ -160,15 +165,32 @@ def relinked(gathered: Gathered, change: Callable[[int, dict[str, Any]], dict[st
         if old["kind"] == evidence.CLOSED:
             body = {**body, "count": len(contents)}
         link = evidence.link(
-            old["application"], old["case"], len(contents), prev, old["at"], old["kind"], body, old["stated"]
+            application or old["application"],
+            old["case"],
+            len(contents),
+            prev,
+            old["at"],
+            old["kind"],
+            body,
+            old["stated"],
         )
         contents.append(link.content)
         prev = link.hash
     return contents
 
 
-def logged(keyring: KeyRing, contents: Sequence[str], counts: Iterable[int], others: int, at: str) -> list[Any]:
-    """Anchors of these lengths of a chain, each in a root that is signed anew, after so many leaves of others."""
+def logged(
+    keyring: KeyRing,
+    contents: Sequence[str],
+    counts: Iterable[int],
+    others: int,
+    at: str,
+    before: Sequence[bytes] = (),
+) -> list[Any]:
+    """Anchors of these lengths of a chain, each in a root that is signed anew, after so many leaves of others.
+
+    The log begins with the leaves of `before`.
+    """
     application, name = (json.loads(contents[0])[key] for key in ("application", "case"))
     frontier, nodes = Frontier(), dict[Node, bytes]()
 
@@ -177,6 +199,8 @@ def logged(keyring: KeyRing, contents: Sequence[str], counts: Iterable[int], oth
         frontier, completed = frontier.grown(leaf_hash(leaf))
         nodes.update(completed)
 
+    for leaf in before:
+        grow(leaf)
     anchors = []
     for count in counts:
         for number in range(others):
@@ -217,7 +241,7 @@ def test_a_chain_written_anew_disagrees_with_a_head_that_was_posted(case: Case, 
     size = old["size"]
     anchors = logged(case.keyring, contents, [len(contents)], size - 1, json.loads(old["root"])["at"])
     assert anchors[0]["size"] == size
-    known = {key: value for key, value in case.gathered.openings.items() if key in "".join(contents)}
+    known = still_known(case, contents)
     forged = replace(case.gathered, entries=tuple(contents), anchors=tuple(anchors), openings=known)
     assert case.verdict(case.bundle(forged)) == "rewritten"
     # Nothing outside speaks of it: it is not called valid.
@@ -227,16 +251,50 @@ def test_a_chain_written_anew_disagrees_with_a_head_that_was_posted(case: Case, 
     assert case.verdict(case.bundle(stolen), heads=False, authorities=ROOTS) == "rewritten"
 
 
-def test_a_log_written_anew_and_stamped_today_is_not_called_valid_beside_heads_that_were_kept(case: Case) -> None:
-    """An authority stamps whatever it is shown: the forger needs no key of theirs."""
-    contents = relinked(case.gathered, lambda seq, body: body | {"forged": True} if seq == 1 else body)
-    later = max(head["size"] for head in map(json.loads, (one["content"] for one in case.heads)))
-    [anchor] = logged(case.keyring, contents, [len(contents)], later, "2026-11-27T12:00:00.000000Z")
+@attacked
+@given(place=PLACES, others=st.integers(0, 6), renamed=st.booleans(), leave_out=st.booleans(), honest=st.booleans())
+def test_a_log_written_anew_and_stamped_today_is_not_called_valid_beside_heads_that_were_kept(
+    case: Case, place: int, others: int, renamed: bool, leave_out: bool, honest: bool
+) -> None:
+    """An authority stamps whatever it is shown: the forger needs no key of theirs, and names the log as they like.
+
+    They may even continue the true log, and keep the leaves before the forged one as they were.
+    """
+    count = json.loads(case.gathered.anchors[-1]["leaf"])["count"]
+    at = 1 + place % (count - 1)
+
+    def change(seq: int, body: dict[str, Any]) -> dict[str, Any] | None:
+        if seq != at:
+            return body
+        return None if leave_out else body | {"forged": True}
+
+    contents = relinked(case.gathered, change, "app_of_the_forger" if renamed else None)
+    later = max(json.loads(one["content"])["size"] for one in case.heads)
+    true = [one["leaf"].encode() for one in case.gathered.anchors] if honest else []
+    [anchor] = logged(case.keyring, contents, [len(contents)], later + others, STAMPED_AT, true)
     token = AUTHORITY.token(anchor["root"].encode())
-    anchor["tokens"] = [{"authority": "test_tsa", "at": "2026-11-27T12:00:00.000000Z", "token": token}]
-    known = {key: value for key, value in case.gathered.openings.items() if key in "".join(contents)}
-    forged = replace(case.gathered, entries=tuple(contents), anchors=(anchor,), openings=known)
+    anchor["tokens"] = [{"authority": "test_tsa", "at": STAMPED_AT, "token": token}]
+    forged = replace(case.gathered, entries=tuple(contents), anchors=(anchor,), openings=still_known(case, contents))
     assert case.verdict(case.bundle(forged), authorities=ROOTS) == "unanchored"
+
+
+def test_two_heads_of_one_size_that_differ_are_two_logs(case: Case) -> None:
+    """The forger posts another head of a size that was posted before, and somebody keeps them both."""
+    old = case.gathered.anchors[-1]
+    contents = relinked(case.gathered, lambda seq, body: body | {"forged": True} if seq == 1 else body)
+    [anchor] = logged(case.keyring, contents, [len(contents)], old["size"] - 1, STAMPED_AT)
+    assert anchor["size"] == old["size"]
+    head = {"content": anchor["root"], "signature": anchor["signature"], "key": anchor["key"]}
+    forged = replace(case.gathered, entries=tuple(contents), anchors=(anchor,), openings=still_known(case, contents))
+    for heads in ([*case.heads, head], [head, *case.heads]):
+        both = Case(case.gathered, case.keyring, heads)
+        assert both.verdict(both.bundle(forged)) == "rewritten"
+        assert both.verdict(both.bundle()) == "rewritten"
+
+
+def still_known(case: Case, contents: Sequence[str]) -> dict[str, Any]:
+    """The openings of what a chain commits to."""
+    return {key: value for key, value in case.gathered.openings.items() if key in "".join(contents)}
 
 
 # What stands beside the chain.
